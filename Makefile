@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The doors of migscope. What each does: make help
+#
+# Every folder brings its own fragment; everything built lies under build/.
+
+SHELL		:= /bin/bash
+.SHELLFLAGS	:= -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS	+= --no-builtin-rules
+
+CC		:= gcc
+CLANG		:= clang
+BUILD		:= build
+DESTDIR		?=
+PREFIX		?= /usr/local
+VERSION		:= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+CFLAGS		?= -O2 -g
+MS_CFLAGS	:= -std=gnu11 -Wall -Wextra -Werror -Iinclude -DMIGSCOPE_VERSION='"$(VERSION)"'
+
+.PHONY: all demo check modules install deps lint bench mutants help clean
+all:
+
+include deps.mk
+include bpf/bpf.mk
+include tools/tools.mk
+include kernel/kernel.mk
+include tests/tests.mk
+
+help:
+	@sed -n 's/^##//p' $(MAKEFILE_LIST)
+
+clean:
+	rm -rf $(BUILD)
+
+##make demo		migrate a guest with the ring and with the bitmap, show what each cost
+##make check		every test
+##make			the tool and its BPF objects
+##make deps		install the Debian packages that are missing (as root)
+##make clean		remove build/ (downloads stay in the cache folder)
