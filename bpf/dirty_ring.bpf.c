@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Source dirty_ring, default mode: KVM's own tracepoints at reset and at full
+ * exit. Nothing runs when a page is pushed, nothing when a vCPU enters.
+ *
+ * Arguments may be NULL as far as the verifier knows when KVM is a module.
+ */
+#include "dirty_ring.h"
+
+/* Fires once per vCPU and KVM_RESET_DIRTY_RINGS, after the ring's entries were reset. */
+SEC("tp_btf/kvm_dirty_ring_reset")
+int BPF_PROG(ms_ring_reset, struct kvm_dirty_ring *ring)
+{
+	struct ms_config *config = ms_config_get();
+	u32 reset, dirty, entries, used, b;
+	struct ms_ring_vm *v;
+	struct ms_ring *r;
+
+	if (!ring)
+		return 0;
+	r = ms_ring_get(ring);
+	if (!r)
+		return 0;
+	/* reset_index first: a push between the two reads must not look like a negative fill */
+	reset = BPF_CORE_READ(ring, reset_index);
+	dirty = BPF_CORE_READ(ring, dirty_index);
+	v = ms_ring_vm(r->vm);
+
+	entries = reset - r->last_reset;
+	used = dirty - r->last_reset;
+	b = ms_fill_bucket(used, r->soft_limit);
+	if (b >= MS_FILL_BUCKETS)
+		return 0;
+
+	ms_ring_write(r);
+	r->reset_events++;
+	r->reset_empty += !entries;
+	r->reset_entries += entries;
+	r->pushes += dirty - r->last_dirty;
+	r->fill[b]++;
+	ms_ring_peak(r, v, used);
+	if (v) {
+		/* rings of one VM are reset under its slots_lock, pushes are folded in nowhere else */
+		v->resets += !r->vcpu_idx;
+		v->reset_events++;
+		v->reset_empty += !entries;
+		v->reset_entries += entries;
+		__sync_fetch_and_add(&v->pushes, dirty - r->last_dirty);
+		v->fill[b]++;
+	}
+	r->last_dirty = dirty;
+	r->last_reset = reset;
+	ms_ring_write(r);
+
+	if (!(config && config->exact) && dirty - reset < r->soft_limit)
+		ms_stall_end(r, v);
+	return 0;
+}
+
+/* Fires on the vCPU's thread, each time it is turned away because its ring is full. */
+SEC("tp_btf/kvm_dirty_ring_exit")
+int BPF_PROG(ms_ring_exit, struct kvm_vcpu *vcpu)
+{
+	struct ms_config *config = ms_config_get();
+	struct kvm_dirty_ring *ring;
+	struct ms_ring_vm *v;
+	struct ms_ring *r;
+
+	if (!vcpu)
+		return 0;
+	ring = (void *)vcpu + bpf_core_field_offset(struct kvm_vcpu, dirty_ring);
+	r = ms_ring_get(ring);
+	if (!r)
+		return 0;
+	v = ms_ring_vm(r->vm);
+	__sync_fetch_and_add(&r->full_exits, 1);
+	if (v)
+		__sync_fetch_and_add(&v->full_exits, 1);
+	/* an exit again without a reset between is the same stall */
+	__sync_val_compare_and_swap(&r->stall_since, 0, bpf_ktime_get_ns());
+	/*
+	 * The reset that frees the ring may have run since KVM looked: then it saw
+	 * no stall to end, and it has moved reset_index before it could look.
+	 */
+	if (!(config && config->exact) &&
+	    BPF_CORE_READ(ring, dirty_index) - BPF_CORE_READ(ring, reset_index) < r->soft_limit)
+		ms_stall_end(r, v);
+	return 0;
+}

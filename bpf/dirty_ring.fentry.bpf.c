@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Source dirty_ring, what KVM has no tracepoint for: birth and death of a ring,
+ * and how long the walk of one ring takes at KVM_RESET_DIRTY_RINGS (without the
+ * TLB flush, which the kernel does once for all rings after the walks).
+ */
+#include "dirty_ring.h"
+
+SEC("fexit/kvm_dirty_ring_alloc")
+int BPF_PROG(ms_ring_alloc)
+{
+	u64 ring = 0, ret = 0, nr = bpf_get_func_arg_cnt(ctx);
+
+	bpf_get_func_ret(ctx, &ret);
+	if ((s32)ret)
+		return 0;
+	/* (ring, index, size) has got kvm in front of it in 6.13 (e5ff4ddbf9ad) */
+	bpf_get_func_arg(ctx, nr > 3 ? 1 : 0, &ring);
+	ms_ring_add((struct kvm_dirty_ring *)ring, true);
+	return 0;
+}
+
+SEC("fentry/kvm_dirty_ring_free")
+int BPF_PROG(ms_ring_free, struct kvm_dirty_ring *ring)
+{
+	u64 key = (u64)ring;
+	struct ms_ring *r = bpf_map_lookup_elem(&ms_rings, &key);
+
+	/* every vCPU passes here, those without a ring as well */
+	if (!r)
+		return 0;
+	ms_ring_peak(r, ms_ring_vm(r->vm), BPF_CORE_READ(ring, dirty_index) - r->last_reset);
+	ms_ring_close(r, ms_ring_vm(r->vm), BPF_CORE_READ(ring, dirty_index) - r->last_dirty);
+	bpf_map_delete_elem(&ms_rings, &key);
+	return 0;
+}
+
+SEC("fentry/kvm_dirty_ring_reset")
+int BPF_PROG(ms_ring_reset_begin, struct kvm *kvm, struct kvm_dirty_ring *ring)
+{
+	ms_call_begin((u64)ring, 0);
+	return 0;
+}
+
+SEC("fexit/kvm_dirty_ring_reset")
+int BPF_PROG(ms_ring_reset_end, struct kvm *kvm, struct kvm_dirty_ring *ring)
+{
+	u64 key = (u64)ring;
+	struct ms_ring_vm *v;
+	struct ms_call call;
+	struct ms_ring *r;
+
+	if (!ms_call_end(&call))
+		return 0;
+	r = bpf_map_lookup_elem(&ms_rings, &key);
+	if (!r)
+		return 0;
+	v = ms_ring_vm(r->vm);
+	if (v)
+		ms_hist_add(&v->reset, bpf_ktime_get_ns() - call.start_ns);
+	return 0;
+}

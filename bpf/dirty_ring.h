@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the objects of the source dirty_ring share: its maps and a ring's state. */
+#ifndef MIGSCOPE_BPF_DIRTY_RING_H
+#define MIGSCOPE_BPF_DIRTY_RING_H
+
+#include "maps.h"
+#include <migscope/dirty_ring.h>
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MS_MAX_RINGS);
+	__type(key, u64);
+	__type(value, struct ms_ring);
+} ms_rings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MS_MAX_VMS);
+	__type(key, u64);
+	__type(value, struct ms_ring_vm);
+} ms_ring_vms SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct ms_ring_vm);
+} ms_ring_vm_zero SEC(".maps");
+
+/* struct kvm_dirty_ring is embedded in the vCPU it belongs to. */
+static __always_inline struct kvm_vcpu *ms_ring_vcpu(struct kvm_dirty_ring *ring)
+{
+	return (void *)ring - bpf_core_field_offset(struct kvm_vcpu, dirty_ring);
+}
+
+static __always_inline struct ms_ring_vm *ms_ring_vm(u64 vm)
+{
+	return vm ? ms_state_of(&ms_ring_vms, vm, &ms_ring_vm_zero) : NULL;
+}
+
+/*
+ * Counters of one ring are written by one program at a time: resets hold
+ * slots_lock, births and deaths exclude everything else. Readers see a number
+ * that is odd, or that changed, when they met a writer.
+ */
+static __always_inline void ms_ring_write(struct ms_ring *r)
+{
+	__sync_fetch_and_add(&r->seq, 1);
+}
+
+static __always_inline void ms_ring_close(struct ms_ring *r, struct ms_ring_vm *v, u32 tail)
+{
+	if (!v)
+		return;
+	__sync_fetch_and_add(&v->pushes, tail);
+	__sync_fetch_and_add(&v->rings_freed, 1);
+	if (r->stall_since)
+		__sync_fetch_and_add(&v->stalls_unfinished, 1);
+}
+
+/* Keeps the fill that came nearest to its soft limit. */
+static __always_inline void ms_ring_peak(struct ms_ring *r, struct ms_ring_vm *v, u32 used)
+{
+	if (used > r->used_max)
+		r->used_max = used;
+	if (!v)
+		return;
+	v->size = r->size;
+	v->soft_limit = r->soft_limit;
+	if ((u64)used * v->used_max_soft_limit >= (u64)v->used_max * r->soft_limit) {
+		v->used_max = used;
+		v->used_max_soft_limit = r->soft_limit;
+	}
+}
+
+/* The stall of @r, if it is in one, ends now. */
+static __always_inline void ms_stall_end(struct ms_ring *r, struct ms_ring_vm *v)
+{
+	u64 since = __sync_lock_test_and_set(&r->stall_since, 0);
+	u64 now = bpf_ktime_get_ns(), ns;
+
+	if (!since)
+		return;
+	ns = now > since ? now - since : 0;
+	__sync_fetch_and_add(&r->stalls, 1);
+	__sync_fetch_and_add(&r->stall_ns, ns);
+	if (v)
+		ms_hist_add(&v->stall, ns);
+}
+
+/*
+ * Records a ring. @new: it has been empty since we watch, so everything it holds
+ * was pushed under our eyes; otherwise we begin with what the indices say now.
+ */
+static __always_inline struct ms_ring *ms_ring_add(struct kvm_dirty_ring *ring, bool new)
+{
+	struct kvm_vcpu *vcpu = ms_ring_vcpu(ring);
+	struct ms_ring r = {};
+	struct ms_ring_vm *v;
+	u64 key = (u64)ring;
+
+	r.vm = ms_vm_id(BPF_CORE_READ(vcpu, kvm));
+	r.entries = (u64)BPF_CORE_READ(ring, dirty_gfns);
+	r.vcpu_id = BPF_CORE_READ(vcpu, vcpu_id);
+	r.vcpu_idx = BPF_CORE_READ(vcpu, vcpu_idx);
+	r.size = BPF_CORE_READ(ring, size);
+	r.soft_limit = BPF_CORE_READ(ring, soft_limit);
+	if (!new) {
+		r.last_reset = BPF_CORE_READ(ring, reset_index);
+		r.last_dirty = BPF_CORE_READ(ring, dirty_index);
+		r.used_max = r.last_dirty - r.last_reset;
+	}
+	if (bpf_map_update_elem(&ms_rings, &key, &r, BPF_ANY)) {
+		ms_self_add(MS_SELF_RINGS_FULL, 1);
+		return NULL;
+	}
+	v = ms_ring_vm(r.vm);
+	if (v) {
+		__sync_fetch_and_add(&v->rings, 1);
+		ms_ring_peak(&r, v, r.used_max);
+	}
+	return bpf_map_lookup_elem(&ms_rings, &key);
+}
+
+/*
+ * The state of a ring that is alive; NULL when there is no room for it.
+ *
+ * Where birth and death are watched the address alone would do. Where they are
+ * not, a ring at a known address is the known one only if its VM, its vCPU and
+ * its entries are the same and its index did not go back.
+ */
+static __always_inline struct ms_ring *ms_ring_get(struct kvm_dirty_ring *ring)
+{
+	struct kvm_vcpu *vcpu = ms_ring_vcpu(ring);
+	struct ms_config *config = ms_config_get();
+	u64 key = (u64)ring, entries = (u64)BPF_CORE_READ(ring, dirty_gfns);
+	struct ms_ring *r = bpf_map_lookup_elem(&ms_rings, &key);
+
+	if (r) {
+		if (r->entries == entries && r->vcpu_id == BPF_CORE_READ(vcpu, vcpu_id) &&
+		    r->vm == ms_vm_id(BPF_CORE_READ(vcpu, kvm)) &&
+		    (s32)(BPF_CORE_READ(ring, dirty_index) - r->last_dirty) >= 0)
+			return r;
+		/* its last pushes went with it: nobody saw it end */
+		ms_ring_close(r, ms_ring_vm(r->vm), 0);
+		return ms_ring_add(ring, true);
+	}
+	/* every ring that ran before us was recorded when we started */
+	return ms_ring_add(ring, config && config->seeded);
+}
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Source dirty_ring: KVM's per-vCPU dirty rings (virt/kvm/dirty_ring.c).
+ *
+ * A ring's indices are free running: dirty_index counts pushes, reset_index
+ * counts entries reset, both wrap at 2^32. Between two resets the fill only
+ * grows, so its peak is dirty_index at a reset minus reset_index at the reset
+ * before; nothing has to run when a page is pushed.
+ */
+#ifndef MIGSCOPE_DIRTY_RING_H
+#define MIGSCOPE_DIRTY_RING_H
+
+#include <linux/types.h>
+#include <migscope/hist.h>
+
+#define MS_MAX_RINGS	16384
+
+/*
+ * Map ms_rings: address of struct kvm_dirty_ring -> this. Deleted when the
+ * ring is freed, or replaced when its identity (vm, vcpu_id, entries) changed.
+ */
+struct ms_ring {
+	__u64 vm;		/* id in ms_vms */
+	__u64 entries;		/* address of the ring's entries, an opaque id */
+	__u32 vcpu_id;
+	__u32 vcpu_idx;		/* order of creation in the VM */
+	__u32 size;		/* entries */
+	__u32 soft_limit;	/* entries; a vCPU exits when its ring holds as many */
+	__u32 last_dirty;	/* dirty_index at the last event we counted */
+	__u32 last_reset;	/* reset_index at the last event we counted */
+	__u32 used_max;		/* entries; highest fill seen */
+	__u32 seq;		/* odd while a program writes the counters below */
+	__u64 pushes;		/* up to last_dirty */
+	__u64 reset_events;	/* one per vCPU and ioctl, empty ones included */
+	__u64 reset_empty;	/* events that reset nothing */
+	__u64 reset_entries;
+	__u64 full_exits;	/* KVM_EXIT_DIRTY_RING_FULL */
+	__u64 stalls;		/* stalls that ended */
+	__u64 stall_since;	/* CLOCK_MONOTONIC ns; 0: not stalled */
+	__u64 stall_ns;		/* sum over ended stalls */
+	__u64 fill[MS_FILL_BUCKETS];	/* peak fill at each reset event */
+};
+
+_Static_assert(sizeof(struct ms_ring) == 48 + 8 * (8 + MS_FILL_BUCKETS),
+	       "ms_ring is shared with BPF");
+
+/* Map ms_ring_vms: vm id -> sums over the VM's rings, living and freed. */
+struct ms_ring_vm {
+	__u64 rings;		/* rings seen so far */
+	__u64 rings_freed;
+	__u64 pushes;
+	__u64 resets;		/* KVM_RESET_DIRTY_RINGS calls: events of the first vCPU */
+	__u64 reset_events;
+	__u64 reset_empty;
+	__u64 reset_entries;
+	__u64 full_exits;
+	__u64 pushes_seen;	/* exact mode: of rings that were freed; the living are in ms_push */
+	__u64 stalls_unfinished;	/* the ring was freed while its vCPU was stalled */
+	__u64 fill[MS_FILL_BUCKETS];
+	struct ms_time_hist stall;	/* one value per ended stall */
+	struct ms_time_hist reset;	/* one value per reset event: walk of one ring */
+	__u32 used_max;		/* entries, of the ring whose fill came nearest to its soft limit */
+	__u32 used_max_soft_limit;	/* entries, that ring's */
+	__u32 size;		/* entries, of the last ring seen */
+	__u32 soft_limit;
+};
+
+_Static_assert(sizeof(struct ms_ring_vm) ==
+	       8 * (10 + MS_FILL_BUCKETS) + 2 * sizeof(struct ms_time_hist) + 16,
+	       "ms_ring_vm is shared with BPF");
+
+/*
+ * What the iterators dirty_ring_files and dirty_ring_rings write, one record
+ * for each ring: its state and the indices at this moment.
+ */
+struct ms_ring_now {
+	__u64 ring;		/* key in ms_rings */
+	__u32 dirty_index;
+	__u32 reset_index;
+	struct ms_ring state;
+};
+
+/*
+ * Exact mode, map ms_push: a direct-mapped table, found by a hash of the ring's
+ * address with a few probes; a hash map's lookup costs more than the push.
+ */
+#define MS_PUSH_BITS	14
+#define MS_PUSH_SLOTS	(1 << MS_PUSH_BITS)
+#define MS_PUSH_PROBES	8
+
+struct ms_push {
+	__u64 ring;		/* address of struct kvm_dirty_ring; 0: free; 1: given back, may be taken */
+	__u64 vm;		/* id in ms_vms; 0: not known */
+	__u64 pushes;		/* seen since we attached, or since the ring was made */
+	__u32 used_max;		/* entries; highest fill seen at a push */
+	__u32 stalled;		/* a full exit was seen and no entry since */
+};
+
+_Static_assert(sizeof(struct ms_push) == 32, "ms_push is shared with BPF");
+
+#endif

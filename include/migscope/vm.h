@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What every source shares: the VMs that were seen, and our own losses.
+ */
+#ifndef MIGSCOPE_VM_H
+#define MIGSCOPE_VM_H
+
+#include <linux/types.h>
+
+#define MS_COMM_LEN	16
+#define MS_MAX_VMS	2048
+
+/*
+ * Map ms_vms: vm id -> this. An id is never given twice while the maps live,
+ * whatever the kernel does with the address of a struct kvm.
+ * Map ms_vm_ids: address of a live struct kvm -> vm id.
+ */
+struct ms_vm {
+	__u64 kvm;		/* address of struct kvm, an opaque id */
+	__u64 mm;		/* address of the owner's mm, tells reuse of @kvm */
+	__u64 start_boottime;	/* ns; start of the owner's thread group leader, tells reuse of @tgid */
+	__u64 seen_ns;		/* CLOCK_MONOTONIC when we first saw it */
+	__u64 died_ns;		/* CLOCK_MONOTONIC when it was destroyed; 0: alive, or not watched */
+	__u32 tgid;		/* owner, in the initial pid namespace */
+	__u32 ring_bytes;	/* size of each dirty ring; 0: bitmap mode */
+	char comm[MS_COMM_LEN];	/* owner's; untrusted */
+};
+
+_Static_assert(sizeof(struct ms_vm) == 64, "ms_vm is shared with BPF");
+
+/* Map ms_self: counters of our own, one u64 each. */
+enum ms_self {
+	MS_SELF_LAST_VM_ID,	/* ids given so far */
+	MS_SELF_VMS_FULL,	/* VMs that did not fit into ms_vms */
+	MS_SELF_RINGS_FULL,	/* rings that did not fit into ms_rings */
+	MS_SELF_STATE_FULL,	/* per-VM state that did not fit */
+	MS_SELF_PENDING_FULL,	/* calls whose start could not be kept: no duration */
+	MS_SELF_PUSH_FULL,	/* exact mode: pushes of rings without a slot */
+	MS_SELF_UNMATCHED,	/* a call's end without its start: it ran when we attached */
+	MS_SELF_COUNT
+};
+
+/* Map ms_config: one entry, written by user space before it attaches. */
+struct ms_config {
+	__u32 seeded;		/* rings that ran before us were all recorded: an unknown ring is new */
+	__u32 exact;		/* exact mode: a stall ends at the vCPU's next entry */
+};
+
+#endif
