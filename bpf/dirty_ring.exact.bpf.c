@@ -3,15 +3,7 @@
  * Source dirty_ring, exact mode: every push, and the vCPU's next entry as the
  * end of a stall. It costs a BPF program per dirtied page and per VM entry.
  */
-#include "dirty_ring.h"
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, MS_PUSH_SLOTS);
-	__type(key, u32);
-	__type(value, struct ms_push);
-} ms_push SEC(".maps");
+#include "dirty_ring_push.h"
 
 /* The verifier does no arithmetic on a typed pointer: the first argument, as a number. */
 static __always_inline u64 ms_first_arg(void *ctx)
@@ -22,69 +14,12 @@ static __always_inline u64 ms_first_arg(void *ctx)
 	return arg;
 }
 
-/* Rings lie kilobytes apart: the low bits of their addresses tell nothing. */
-static __always_inline u32 ms_push_hash(u64 ring)
-{
-	return (ring * 0x61C8864680B583EBULL) >> (64 - MS_PUSH_BITS);
-}
-
-/* The slot of @ring, taken when it has none and @take; NULL when its places are all taken. */
-static __noinline struct ms_push *ms_push_search(u64 ring, bool take)
-{
-	struct ms_push *p, *free = NULL;
-	u32 i, k;
-	u64 was;
-
-	for (i = 0; i < MS_PUSH_PROBES; i++) {
-		k = (ms_push_hash(ring) + i) & (MS_PUSH_SLOTS - 1);
-		p = bpf_map_lookup_elem(&ms_push, &k);
-		if (!p)
-			return NULL;
-		if (p->ring == ring)
-			return p;
-		if (p->ring <= 1 && !free)
-			free = p;
-		if (!p->ring)
-			break;
-	}
-	if (!take || !free)
-		return NULL;
-	was = free->ring;
-	/* lost to another ring: this push is counted as lost, the next one tries again */
-	if (was > 1 || __sync_val_compare_and_swap(&free->ring, was, ring) != was)
-		return NULL;
-	return free;
-}
-
-static __always_inline struct ms_push *ms_push_slot(u64 ring, bool take)
-{
-	u32 k = ms_push_hash(ring);
-	struct ms_push *p = bpf_map_lookup_elem(&ms_push, &k);
-
-	if (p && p->ring == ring)
-		return p;
-	return ms_push_search(ring, take);
-}
-
 /* Whose ring it is, asked once per ring. */
 static __noinline u64 ms_push_vm(u64 ring)
 {
 	struct ms_ring *r = ms_ring_get((struct kvm_dirty_ring *)ring);
 
 	return r ? r->vm : 0;
-}
-
-/* What the slot has counted goes to its VM; the slot starts from nothing. */
-static __always_inline void ms_push_fold(struct ms_push *p)
-{
-	struct ms_ring_vm *v = ms_ring_vm(p->vm);
-
-	if (v)
-		__sync_fetch_and_add(&v->pushes_seen, p->pushes);
-	p->pushes = 0;
-	p->used_max = 0;
-	p->stalled = 0;
-	p->vm = 0;
 }
 
 /* The vCPU's own thread, so one writer a slot. */
@@ -148,18 +83,5 @@ int BPF_PROG(ms_vcpu_entry, struct kvm_vcpu *vcpu)
 	r = bpf_map_lookup_elem(&ms_rings, &ring);
 	if (r)
 		ms_stall_end(r, ms_ring_vm(r->vm));
-	return 0;
-}
-
-SEC("fentry/kvm_dirty_ring_free")
-int BPF_PROG(ms_push_free, struct kvm_dirty_ring *ring)
-{
-	struct ms_push *p = ms_push_slot((u64)ring, false);
-
-	if (!p)
-		return 0;
-	ms_push_fold(p);
-	/* not 0: those behind it must still be found */
-	p->ring = 1;
 	return 0;
 }
