@@ -17,7 +17,7 @@ PREFIX		?= /usr/local
 VERSION		:= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 CFLAGS		?= -O2 -g
-MS_CFLAGS	:= -std=gnu11 -Wall -Wextra -Werror -Iinclude -DMIGSCOPE_VERSION='"$(VERSION)"'
+MS_CFLAGS	:= -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wno-missing-field-initializers -Werror -Iinclude -DMIGSCOPE_VERSION='"$(VERSION)"'
 
 .PHONY: all demo check modules install deps lint bench mutants help clean
 all:

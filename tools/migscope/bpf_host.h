@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The one place that touches BPF objects and maps: opens the objects that were
+ * compiled in, loads what this kernel can load, attaches it, and knows of each
+ * probe what became of it.
+ *
+ * Objects are loaded whole where that works. Where it does not, each program
+ * goes into an object of its own over the same maps, so that one that the
+ * kernel refuses does not take its neighbours along.
+ */
+#ifndef MIGSCOPE_BPF_HOST_H
+#define MIGSCOPE_BPF_HOST_H
+
+#include "migscope.h"
+#include "probes.h"
+
+struct bpf_host;
+
+/*
+ * @sources: names, comma separated; NULL for all. Returns 0 and *@host, which
+ * bpf_host_close() takes, or -errno; the reason was printed.
+ */
+int bpf_host_open(const struct ms_opts *opts, const char *sources, struct bpf_host **host);
+
+/* Detaches and unloads everything that is not pinned. */
+void bpf_host_close(struct bpf_host *host);
+
+/*
+ * Attaches what is asked for and not attached yet: call it again to pick up a
+ * module that was loaded meanwhile. Returns the number of probes attached in all.
+ */
+int bpf_host_attach(struct bpf_host *host);
+
+/* True when a module that a probe waits for is there, or one that we hold went. */
+bool bpf_host_stale(const struct bpf_host *host);
+
+const struct probe *bpf_host_probes(const struct bpf_host *host, size_t *n);
+bool bpf_host_has(const struct bpf_host *host, const char *probe);
+bool bpf_host_asked(const struct bpf_host *host, const char *source);
+
+/* Descriptor of a map, owned by the host; -ENOENT if no object with it was loaded. */
+int bpf_host_map(const struct bpf_host *host, const char *name);
+
+/*
+ * Everything that the iterator @probe writes; *@data is malloc'ed. Returns its
+ * length or -errno; -ENOENT: the iterator is not attached.
+ */
+long bpf_host_read(const struct bpf_host *host, const char *probe, void **data);
+
+/* Calls @fn for each element of a hash map; stops at its first non-zero return. */
+int bpf_host_walk(const struct bpf_host *host, const char *map, size_t value_size,
+		  int (*fn)(unsigned long long key, const void *value, void *arg), void *arg);
+
+/* Pins programs, links and maps below @dir, which it makes; -errno, with the reason printed. */
+int bpf_host_pin(struct bpf_host *host, const char *dir);
+
+#endif

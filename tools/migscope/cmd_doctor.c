@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+/* migscope doctor: what can be watched here, by which hook, and what cannot and why. */
+#include "bpf_host.h"
+#include "kernel_info.h"
+#include "migscope.h"
+#include "render.h"
+
+#include <argp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+struct args {
+	bool json;
+};
+
+static const struct argp_option options[] = {
+	{ "json", 'j', NULL, 0, "One JSON object", 0 },
+	{ 0 }
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct args *a = state->input;
+
+	switch (key) {
+	case 'j':
+		a->json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "%s: no argument is expected", arg);
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+static const struct argp argp = {
+	options, parse, NULL,
+	"Attaches every probe, says what became of it, and detaches again.\v"
+	"Exit status: 0 everything can be watched, 3 nothing, 4 a part.",
+	NULL, NULL, NULL
+};
+
+static void print_text(const struct probe *probe, size_t n, const char *note)
+{
+	const char *source = "";
+	struct utsname uts;
+
+	uname(&uts);
+	printf("kernel %s\n", uts.release);
+	for (size_t i = 0; i < n; i++) {
+		const struct probe *p = &probe[i];
+
+		if (strcmp(source, p->source))
+			printf("\n%s\n", source = p->source);
+		printf("  %-17s %-10s %-28s %s\n", p->name, probe_how_name(p->how), p->target,
+		       probe_state_name(p->state));
+		if (*p->why)
+			printf("  %-17s   %s\n", "", p->why);
+		if (p->state != PROBE_ATTACHED)
+			printf("  %-17s   without it: no %s\n", "", p->gives);
+	}
+	if (note)
+		printf("\n%s\n", note);
+}
+
+int cmd_doctor(const struct ms_opts *opts, int argc, char **argv)
+{
+	struct ms_opts all = *opts;
+	const struct probe *probe;
+	struct bpf_host *host;
+	struct args a = { 0 };
+	const char *note;
+	int attached, ret;
+	size_t n, usual = 0, seen = 0;
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &a))
+		return MS_EXIT_USAGE;
+	/* exact mode's probes are tried as well: for as long as it takes to look */
+	all.exact = true;
+	if (bpf_host_open(&all, NULL, &host))
+		return MS_EXIT_FAILURE;
+	attached = bpf_host_attach(host);
+	probe = bpf_host_probes(host, &n);
+	note = kernel_info_pid_namespace();
+	if (a.json)
+		ret = render_json_probes(stdout, probe, n, note) ? MS_EXIT_FAILURE : MS_EXIT_OK;
+	else {
+		print_text(probe, n, note);
+		ret = MS_EXIT_OK;
+	}
+	for (size_t i = 0; i < n; i++) {
+		usual += !probe[i].exact;
+		seen += !probe[i].exact && probe[i].state == PROBE_ATTACHED;
+	}
+	if (ret == MS_EXIT_OK && attached <= 0)
+		ret = MS_EXIT_BLIND;
+	else if (ret == MS_EXIT_OK && seen < usual)
+		ret = MS_EXIT_PARTIAL;
+	bpf_host_close(host);
+	return ret;
+}

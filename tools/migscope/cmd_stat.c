@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0
+/* migscope stat: a table, or NDJSON, one sample an interval. */
+#include "bpf_host.h"
+#include "kernel_info.h"
+#include "migscope.h"
+#include "render.h"
+#include "vm_names.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define HEAD_EVERY 20
+
+struct args {
+	const char *sources;
+	struct model_filter filter;
+	double duration;		/* s; 0: no end */
+	double interval;		/* s */
+	unsigned long count;		/* samples; 0: no end */
+	bool json, stamps;
+	int positional;
+};
+
+static const struct argp_option options[] = {
+	{ "source", 's', "NAME,..", 0, "Watch these sources only", 0 },
+	{ "pid", 'p', "PID", 0, "Show the VMs of this process", 0 },
+	{ "vm", 'g', "VM", 0, "Show the VM of this name or UUID", 0 },
+	{ "duration", 'd', "TIME", 0, "End after TIME: seconds, or with s, m, h, ms", 0 },
+	{ "json", 'j', NULL, 0, "NDJSON: one object a sample", 0 },
+	{ "timestamps", 'T', NULL, 0, "Begin each line with the time", 0 },
+	{ 0 }
+};
+
+/* Seconds from "10", "10s", "500ms", "2m", "1h"; negative if it is none of these. */
+static double parse_time(const char *arg)
+{
+	static const struct {
+		const char *unit;
+		double seconds;
+	} units[] = { { "", 1 }, { "s", 1 }, { "ms", 1e-3 }, { "m", 60 }, { "h", 3600 } };
+	char *end;
+	double v = strtod(arg, &end);
+
+	if (end == arg || !(v > 0) || v > 1e9)
+		return -1;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (!strcmp(end, units[i].unit))
+			return v * units[i].seconds;
+	return -1;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct args *a = state->input;
+	char *end;
+
+	switch (key) {
+	case 's':
+		a->sources = arg;
+		return 0;
+	case 'p':
+		a->filter.pid = strtol(arg, &end, 10);
+		if (*end || a->filter.pid <= 0)
+			argp_error(state, "%s: not a process id", arg);
+		return 0;
+	case 'g':
+		a->filter.name = arg;
+		return 0;
+	case 'd':
+		a->duration = parse_time(arg);
+		if (a->duration < 0)
+			argp_error(state, "%s: not a duration (10, 10s, 500ms, 2m, 1h)", arg);
+		return 0;
+	case 'j':
+		a->json = true;
+		return 0;
+	case 'T':
+		a->stamps = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (a->positional == 0) {
+			a->interval = parse_time(arg);
+			if (a->interval < 0.01)
+				argp_error(state, "%s: not an interval (0.01 s or more)", arg);
+		} else if (a->positional == 1) {
+			a->count = strtoul(arg, &end, 10);
+			if (*end || !a->count || *arg == '-')
+				argp_error(state, "%s: not a count", arg);
+		} else {
+			argp_error(state, "%s: one argument too many", arg);
+		}
+		a->positional++;
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+static const struct argp argp = {
+	options, parse, "[INTERVAL [COUNT]]",
+	"Watches the VMs of this host until it is interrupted, INTERVAL (1 s) apart, and ends "
+	"with a report. What cannot be measured has no column.\v"
+	"Exit status: 0 done, 1 failure, 2 usage, 3 nothing of what was asked for can be measured.",
+	NULL, NULL, NULL
+};
+
+static double now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+/* Sleeps until @when or until a signal; signals are let in here and nowhere else. */
+static void sleep_until(double when)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	for (;;) {
+		double left = when - now_s();
+		struct timespec ts = { 0 };
+
+		if (left > 0) {
+			ts.tv_sec = left;
+			ts.tv_nsec = (left - ts.tv_sec) * 1e9;
+		}
+		ppoll(NULL, 0, &ts, &none);
+		if (ms_stop || left <= 0)
+			return;
+	}
+}
+
+/* Attached apart from exact mode's: what is left of the sources that were asked for. */
+static bool sees_anything(const struct bpf_host *host)
+{
+	size_t n, seen = 0;
+	const struct probe *p = bpf_host_probes(host, &n);
+
+	for (size_t i = 0; i < n; i++)
+		seen += p[i].state == PROBE_ATTACHED && strcmp(p[i].source, "vm") &&
+			p[i].how != PROBE_ITER;
+	return seen;
+}
+
+static bool waits_for_module(const struct bpf_host *host)
+{
+	size_t n;
+	const struct probe *p = bpf_host_probes(host, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (p[i].state == PROBE_WAITING)
+			return true;
+	return false;
+}
+
+static int watch(struct bpf_host *host, const struct args *a)
+{
+	struct model now = { 0 }, before = { 0 };
+	struct vm_names *names = vm_names_new();
+	double start = now_s(), next = start, end = a->duration ? start + a->duration : 0;
+	int err = names ? 0 : -ENOMEM;
+	bool last = false;
+
+	for (unsigned long i = 0; !err && !last; i++) {
+		next += a->interval;
+		if (end && next > end)
+			next = end;
+		sleep_until(next);
+		if (bpf_host_stale(host))
+			bpf_host_attach(host);
+		last = ms_stop || (a->count && i + 1 >= a->count) || (end && now_s() >= end);
+		err = model_sample(host, names, &a->filter, &now);
+		if (err) {
+			ms_error("the sample could not be taken: %s", strerror(-err));
+			break;
+		}
+		now.elapsed -= start;
+		now.interval = now.elapsed - before.elapsed;
+		if (a->json) {
+			err = render_json(stdout, &now, last);
+		} else {
+			if (!(i % HEAD_EVERY))
+				render_table_head(stdout, &now, a->stamps);
+			render_table(stdout, &now, &before, a->stamps);
+			if (last)
+				render_report(stdout, &now);
+		}
+		if (ferror(stdout))
+			err = -EPIPE;
+		model_free(&before);
+		before = now;
+	}
+	model_free(&before);
+	vm_names_free(names);
+	return err;
+}
+
+int cmd_stat(const struct ms_opts *opts, int argc, char **argv)
+{
+	struct args a = { .interval = 1 };
+	const struct probe *probe;
+	int ret = MS_EXIT_FAILURE;
+	struct bpf_host *host;
+	const char *note;
+	size_t n;
+	int err;
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &a))
+		return MS_EXIT_USAGE;
+	err = bpf_host_open(opts, a.sources, &host);
+	if (err)
+		return err == -EINVAL ? MS_EXIT_USAGE : MS_EXIT_FAILURE;
+	ms_catch_signals();
+	bpf_host_attach(host);
+	if (!sees_anything(host) && !waits_for_module(host)) {
+		struct model nothing_seen = { 0 };
+
+		nothing_seen.probe = bpf_host_probes(host, &nothing_seen.probes);
+		render_not_measured(stderr, &nothing_seen);
+		ms_error("nothing of what was asked for can be measured here");
+		ret = MS_EXIT_BLIND;
+		goto out;
+	}
+	note = kernel_info_pid_namespace();
+	if (note)
+		ms_warn("%s", note);
+	if (!a.json) {
+		size_t seen = 0, all = 0;
+
+		probe = bpf_host_probes(host, &n);
+		for (size_t i = 0; i < n; i++) {
+			seen += probe[i].state == PROBE_ATTACHED;
+			all += probe[i].state != PROBE_OFF;
+		}
+		printf("watching %s, %s mode, %zu of %zu probes attached%s\n",
+		       a.sources ? a.sources : "dirty_ring,dirty_log",
+		       opts->exact ? "exact" : "default", seen, all,
+		       waits_for_module(host) ? "; waiting for kvm to be loaded" : "");
+	}
+	/* the line says that we are attached: whoever waits for it may begin */
+	fflush(stdout);
+	ret = watch(host, &a) ? MS_EXIT_FAILURE : MS_EXIT_OK;
+out:
+	bpf_host_close(host);
+	return ret;
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "kernel_info.h"
+#include "migscope.h"
+
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* include/linux/proc_ns.h: the inode of the initial pid namespace */
+#define PROC_PID_INIT_INO	0xEFFFFFFCU
+#define MODULES_MAX		8
+
+struct module_btf {
+	const char *name;
+	struct btf *btf;
+};
+
+struct kernel_info {
+	struct btf *vmlinux;		/* NULL: this kernel has no BTF */
+	struct module_btf module[MODULES_MAX];
+	size_t modules;
+	bool custom;
+};
+
+int kernel_info_open(const char *path, struct kernel_info **out)
+{
+	struct kernel_info *info = calloc(1, sizeof(*info));
+	struct btf *given;
+
+	if (!info)
+		return -ENOMEM;
+	if (path) {
+		given = btf__parse(path, NULL);
+		if (!given) {
+			int err = -errno;
+
+			ms_error("--btf %s: not a BTF file: %s", path, strerror(errno));
+			free(info);
+			return err;
+		}
+		btf__free(given);
+		info->custom = true;
+	}
+	info->vmlinux = btf__load_vmlinux_btf();
+	*out = info;
+	return 0;
+}
+
+void kernel_info_refresh(struct kernel_info *info)
+{
+	while (info->modules)
+		btf__free(info->module[--info->modules].btf);
+}
+
+void kernel_info_close(struct kernel_info *info)
+{
+	if (!info)
+		return;
+	kernel_info_refresh(info);
+	btf__free(info->vmlinux);
+	free(info);
+}
+
+static bool read_line(const char *path, char *line, size_t size)
+{
+	FILE *f = fopen(path, "re");
+	bool ok;
+
+	if (!f)
+		return false;
+	ok = fgets(line, size, f) != NULL;
+	fclose(f);
+	if (ok)
+		line[strcspn(line, "\n")] = '\0';
+	return ok;
+}
+
+bool kernel_info_module(const char *module)
+{
+	char path[128], state[16];
+
+	if (!module)
+		return true;
+	snprintf(path, sizeof(path), "/sys/module/%s/initstate", module);
+	/* built in code has a folder of parameters at most, and no state */
+	return read_line(path, state, sizeof(state)) ? !strcmp(state, "live") : false;
+}
+
+static struct btf *module_btf(struct kernel_info *info, const char *name)
+{
+	struct btf *btf;
+
+	for (size_t i = 0; i < info->modules; i++)
+		if (!strcmp(info->module[i].name, name))
+			return info->module[i].btf;
+	if (!kernel_info_module(name) || info->modules == MODULES_MAX)
+		return NULL;
+	btf = btf__load_module_btf(name, info->vmlinux);
+	info->module[info->modules++] = (struct module_btf){ name, btf };
+	return btf;
+}
+
+/* The prototype of a hook's target in @btf: its number of arguments, or -1. */
+static int target_args(const struct btf *btf, const struct probe *p)
+{
+	const struct btf_type *t;
+	char name[128];
+	int id;
+
+	if (p->how == PROBE_TRACEPOINT) {
+		/* typedef void (*btf_trace_NAME)(void *, ARGS) */
+		snprintf(name, sizeof(name), "btf_trace_%s", p->target);
+		id = btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF);
+		if (id < 0)
+			return -1;
+		t = btf__type_by_id(btf, btf__type_by_id(btf, id)->type);
+		t = t ? btf__type_by_id(btf, t->type) : NULL;
+		return t && btf_is_func_proto(t) ? btf_vlen(t) - 1 : -1;
+	}
+	snprintf(name, sizeof(name), "%s%s", p->how == PROBE_ITER ? "bpf_iter_" : "", p->target);
+	id = btf__find_by_name_kind(btf, name, BTF_KIND_FUNC);
+	if (id < 0)
+		return -1;
+	t = btf__type_by_id(btf, btf__type_by_id(btf, id)->type);
+	return t && btf_is_func_proto(t) ? (int)btf_vlen(t) : -1;
+}
+
+enum probe_state kernel_info_target(struct kernel_info *info, const struct probe *p,
+				    char *why, size_t size)
+{
+	struct btf *mod;
+	int args;
+
+	if (!info->vmlinux) {
+		snprintf(why, size, "this kernel has no BTF (CONFIG_DEBUG_INFO_BTF)");
+		return PROBE_MISSING;
+	}
+	args = target_args(info->vmlinux, p);
+	if (args < 0 && p->module) {
+		mod = module_btf(info, p->module);
+		if (!mod && !kernel_info_module(p->module)) {
+			snprintf(why, size, "%s is not loaded", p->module);
+			return PROBE_WAITING;
+		}
+		if (!mod) {
+			snprintf(why, size, "module %s has no BTF", p->module);
+			return PROBE_MISSING;
+		}
+		args = target_args(mod, p);
+	}
+	if (args < 0) {
+		snprintf(why, size, "this kernel has no %s %s",
+			 p->how == PROBE_FENTRY ? "function" : probe_how_name(p->how), p->target);
+		return PROBE_MISSING;
+	}
+	if (p->how != PROBE_ITER && (unsigned int)args < p->min_args) {
+		snprintf(why, size, "%s takes %d arguments here, %u are read", p->target, args,
+			 p->min_args);
+		return PROBE_MISSING;
+	}
+	why[0] = '\0';
+	return PROBE_OFF;
+}
+
+static unsigned long long effective_capabilities(void)
+{
+	unsigned long long cap = 0;
+	char line[256];
+	FILE *f = fopen("/proc/self/status", "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "CapEff: %llx", &cap) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return cap;
+}
+
+/* What BPF tracing needs, and which of it is missing. */
+static bool missing_capability(char *why, size_t size)
+{
+	unsigned long long cap = effective_capabilities();
+	bool admin = cap & 1ULL << CAP_SYS_ADMIN;
+
+	if (!admin && !(cap & 1ULL << CAP_BPF))
+		snprintf(why, size, "CAP_BPF is missing");
+	else if (!admin && !(cap & 1ULL << CAP_PERFMON))
+		snprintf(why, size, "CAP_PERFMON is missing");
+	else
+		return false;
+	return true;
+}
+
+static bool lockdown(char *why, size_t size)
+{
+	char line[128];
+
+	if (!read_line("/sys/kernel/security/lockdown", line, sizeof(line)) ||
+	    !strstr(line, "[confidentiality]"))
+		return false;
+	snprintf(why, size, "the kernel is locked down (confidentiality): BPF may not read kernel memory");
+	return true;
+}
+
+/* The last line of the log that names a CO-RE relocation or the verifier's verdict. */
+static bool from_log(const char *log, char *why, size_t size)
+{
+	static const char *const sign[] = { "CO-RE", "relo", "not found in", "invalid func" };
+
+	for (size_t i = 0; i < sizeof(sign) / sizeof(sign[0]); i++) {
+		const char *hit = strstr(log, sign[i]);
+		int len;
+
+		if (!hit)
+			continue;
+		while (hit > log && hit[-1] != '\n')
+			hit--;
+		len = strcspn(hit, "\n");
+		snprintf(why, size, "%.*s", len, hit);
+		return true;
+	}
+	return false;
+}
+
+void kernel_info_explain(const struct kernel_info *info, int err, const char *log,
+			 char *why, size_t size)
+{
+	char detail[160] = "";
+
+	if ((err == EPERM || err == EACCES) && (missing_capability(detail, sizeof(detail)) ||
+						lockdown(detail, sizeof(detail))))
+		;
+	else if (err == EPERM)
+		snprintf(detail, sizeof(detail), "no capability is missing: this kernel does not allow it");
+	else if (err == ENOMEM || strstr(log, "ulimit -l"))
+		snprintf(detail, sizeof(detail), "RLIMIT_MEMLOCK or memory");
+	else if (info->custom)
+		snprintf(detail, sizeof(detail), "the BTF given by --btf does not fit this program");
+	else
+		from_log(log, detail, sizeof(detail));
+	snprintf(why, size, "%s%s%s", strerror(err), *detail ? ": " : "", detail);
+}
+
+const char *kernel_info_pid_namespace(void)
+{
+	struct stat st;
+
+	if (stat("/proc/self/ns/pid", &st))
+		return "which pid namespace this is cannot be told: /proc is not here";
+	if (st.st_ino != PROC_PID_INIT_INO)
+		return "not in the initial pid namespace: VMs of other namespaces that ran before us stay unseen";
+	return NULL;
+}

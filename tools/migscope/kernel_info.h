@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the running kernel has, asked by feature: BTF, modules, permissions. */
+#ifndef MIGSCOPE_KERNEL_INFO_H
+#define MIGSCOPE_KERNEL_INFO_H
+
+#include "probes.h"
+
+struct kernel_info;
+
+/*
+ * @btf: a file given by the user, checked here so that a wrong path is an error
+ * of its own; NULL for the kernel's. -errno, with the reason printed.
+ */
+int kernel_info_open(const char *btf, struct kernel_info **info);
+void kernel_info_close(struct kernel_info *info);
+
+/* Forgets what was known of modules. */
+void kernel_info_refresh(struct kernel_info *info);
+
+/* True when the module is loaded and ready, or its code is built in and has a BTF. */
+bool kernel_info_module(const char *module);
+
+/*
+ * Is the target of @p there, with the arguments that the program reads?
+ * PROBE_OFF: nothing speaks against it; else WAITING or MISSING, with @why.
+ */
+enum probe_state kernel_info_target(struct kernel_info *info, const struct probe *p,
+				    char *why, size_t size);
+
+/* Why a load or an attach failed with @err (an errno), in words; @log is libbpf's. */
+void kernel_info_explain(const struct kernel_info *info, int err, const char *log,
+			 char *why, size_t size);
+
+/* What stands in our way beyond single probes; NULL if nothing does. Static text. */
+const char *kernel_info_pid_namespace(void);
+
+#endif

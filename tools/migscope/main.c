@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+/* migscope: what live migration costs a KVM host. */
+#include "migscope.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+volatile sig_atomic_t ms_stop;
+
+static const struct ms_cmd commands[] = {
+	{ "doctor", "what can be watched here, and what cannot and why", cmd_doctor },
+	{ "stat", "a table, or NDJSON, of the VMs that run", cmd_stat },
+	{ "pin", "leave the probes running below a bpf file system", cmd_pin },
+	{ "unpin", "remove them again", cmd_unpin },
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+struct args {
+	struct ms_opts opts;
+	int argc;
+	char **argv;		/* of the command */
+};
+
+enum { OPT_BTF = 256, OPT_TARGET };
+
+static const struct argp_option options[] = {
+	{ "exact", 'x', NULL, 0, "Hook every push and every VM entry, too (this costs)", 0 },
+	{ "btf", OPT_BTF, "FILE", 0, "Relocate the programs against this BTF", 0 },
+	{ "target", OPT_TARGET, "PROBE=FUNCTION", 0,
+	  "Attach PROBE elsewhere: for a kernel that renamed the function", 0 },
+	{ "verbose", 'v', NULL, 0, "Show what libbpf says", 0 },
+	{ 0 }
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct args *a = state->input;
+
+	switch (key) {
+	case 'x':
+		a->opts.exact = true;
+		return 0;
+	case OPT_BTF:
+		a->opts.btf = arg;
+		return 0;
+	case OPT_TARGET:
+		if (a->opts.targets == MS_TARGETS_MAX)
+			argp_error(state, "at most %d times --target", MS_TARGETS_MAX);
+		a->opts.target[a->opts.targets++] = arg;
+		return 0;
+	case 'v':
+		a->opts.verbose = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		/* the rest is the command's */
+		a->argv = state->argv + state->next - 1;
+		a->argc = state->argc - state->next + 1;
+		state->next = state->argc;
+		return 0;
+	case ARGP_KEY_END:
+		if (!a->argc)
+			argp_error(state, "no command given");
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+static char *help_filter(int key, const char *text, void *input)
+{
+	char *buf = NULL;
+	size_t size;
+	FILE *f;
+
+	(void)input;
+	if (key != ARGP_KEY_HELP_POST_DOC)
+		return (char *)text;
+	f = open_memstream(&buf, &size);
+	if (!f)
+		return (char *)text;
+	fprintf(f, "Commands:\n");
+	for (size_t i = 0; i < COMMANDS; i++)
+		fprintf(f, "  %-12s %s\n", commands[i].name, commands[i].brief);
+	fprintf(f, "\n%s", text);
+	fclose(f);
+	return buf;
+}
+
+static const struct argp argp = {
+	options, parse, "COMMAND [ARGUMENT..]",
+	"Shows what live migration costs a KVM host: how full the dirty rings are, how long guests "
+	"stall, what a dirty bitmap costs.\v"
+	"COMMAND --help tells more. Exit status: 0 done, 1 failure, 2 usage, 3 nothing can be "
+	"measured here, 4 doctor: only a part can, 5 selfcheck: a count differs.",
+	NULL, help_filter, NULL
+};
+
+static void print_version(FILE *out, struct argp_state *state)
+{
+	(void)state;
+	fprintf(out, "migscope %s\n", MIGSCOPE_VERSION);
+}
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	ms_stop = 1;
+}
+
+/* Blocked but while we sleep in ppoll(): none is missed between a look and the sleep. */
+void ms_catch_signals(void)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+	sigset_t set;
+
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+	/* a reader that went away is an error of the write, not our death */
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static void complain(const char *kind, const char *fmt, va_list ap)
+{
+	fflush(stdout);
+	fprintf(stderr, "migscope: %s", kind);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+}
+
+void ms_error(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	complain("", fmt, ap);
+	va_end(ap);
+}
+
+void ms_warn(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	complain("note: ", fmt, ap);
+	va_end(ap);
+}
+
+int main(int argc, char **argv)
+{
+	struct args a = { 0 };
+	char name[64];
+
+	argp_program_version_hook = print_version;
+	argp_err_exit_status = MS_EXIT_USAGE;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+
+	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &a))
+		return MS_EXIT_USAGE;
+	for (size_t i = 0; i < COMMANDS; i++) {
+		if (strcmp(commands[i].name, a.argv[0]))
+			continue;
+		/* argp shows this in messages and in --help */
+		snprintf(name, sizeof(name), "migscope %s", commands[i].name);
+		a.argv[0] = name;
+		return commands[i].run(&a.opts, a.argc, a.argv);
+	}
+	ms_error("%s: no such command; see migscope --help", a.argv[0]);
+	return MS_EXIT_USAGE;
+}

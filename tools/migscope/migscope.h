@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the commands share: options that all of them take, and exit codes. */
+#ifndef MIGSCOPE_H
+#define MIGSCOPE_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Exit codes; documented in the man page and in --help. */
+enum ms_exit {
+	MS_EXIT_OK = 0,
+	MS_EXIT_FAILURE = 1,
+	MS_EXIT_USAGE = 2,
+	MS_EXIT_BLIND = 3,	/* nothing of what was asked for can be measured here */
+	MS_EXIT_PARTIAL = 4,	/* doctor: some of it cannot */
+	MS_EXIT_DIFFERS = 5,	/* selfcheck: a count is not what it should be */
+};
+
+#define MS_TARGETS_MAX 16
+
+struct ms_opts {
+	const char *btf;	/* BTF to relocate against instead of the kernel's; NULL: the kernel's */
+	const char *target[MS_TARGETS_MAX];	/* PROBE=FUNCTION */
+	size_t targets;
+	bool exact;
+	bool verbose;
+};
+
+/* Set by SIGINT and SIGTERM. */
+extern volatile sig_atomic_t ms_stop;
+void ms_catch_signals(void);
+
+struct ms_cmd {
+	const char *name;
+	const char *brief;
+	/* @argv[0] is the command's name; returns an enum ms_exit */
+	int (*run)(const struct ms_opts *opts, int argc, char **argv);
+};
+
+int cmd_doctor(const struct ms_opts *opts, int argc, char **argv);
+int cmd_stat(const struct ms_opts *opts, int argc, char **argv);
+int cmd_selfcheck(const struct ms_opts *opts, int argc, char **argv);
+int cmd_pin(const struct ms_opts *opts, int argc, char **argv);
+int cmd_unpin(const struct ms_opts *opts, int argc, char **argv);
+
+__attribute__((format(printf, 1, 2))) void ms_error(const char *fmt, ...);
+__attribute__((format(printf, 1, 2))) void ms_warn(const char *fmt, ...);
+
+#endif

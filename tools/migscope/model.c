@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "model.h"
+#include "bpf_host.h"
+#include "vm_names.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* A VM that ended stays visible as long: a scrape may come late. */
+#define VM_KEEP_NS	(15 * 60 * 1000000000ULL)
+
+static const struct source *const sources[] = MODEL_SOURCES;
+
+#define SOURCES (sizeof(sources) / sizeof(sources[0]))
+
+struct collect {
+	struct bpf_host *host;
+	struct vm_names *names;
+	const struct model_filter *filter;
+	struct model *m;
+	__u64 now_ns;
+};
+
+static bool wanted(const struct model_filter *filter, const struct model_vm *vm)
+{
+	if (filter->pid && (uint32_t)filter->pid != vm->info.tgid)
+		return false;
+	return !filter->name || !strcmp(filter->name, vm->name) || !strcmp(filter->name, vm->uuid);
+}
+
+static void forget(struct collect *c, __u64 id)
+{
+	int fd = bpf_host_map(c->host, "ms_vms");
+
+	for (size_t i = 0; i < SOURCES; i++)
+		sources[i]->forget(c->host, id);
+	vm_names_forget(c->names, id);
+	bpf_map_delete_elem(fd, &id);
+}
+
+static int collect_vm(unsigned long long id, const void *value, void *arg)
+{
+	struct collect *c = arg;
+	struct model *m = c->m;
+	struct model_vm *vm;
+
+	if (!(m->vms & (m->vms - 1))) {
+		vm = realloc(m->vm, (m->vms ? 2 * m->vms : 1) * sizeof(*vm));
+		if (!vm)
+			return -ENOMEM;
+		m->vm = vm;
+	}
+	vm = &m->vm[m->vms];
+	memset(vm, 0, sizeof(*vm));
+	vm->id = id;
+	memcpy(&vm->info, value, sizeof(vm->info));
+	if (vm->info.died_ns && c->now_ns > vm->info.died_ns + VM_KEEP_NS) {
+		forget(c, id);
+		return 0;
+	}
+	m->vms++;
+	return 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct model_vm *x = a, *y = b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+struct model_vm *model_vm(struct model *m, __u64 id)
+{
+	struct model_vm key = { .id = id };
+
+	return m->vms ? bsearch(&key, m->vm, m->vms, sizeof(key), by_id) : NULL;
+}
+
+static double seconds(clockid_t clock, __u64 *ns)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	if (ns)
+		*ns = ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+static void read_self(const struct bpf_host *host, struct model *m)
+{
+	int fd = bpf_host_map(host, "ms_self");
+
+	for (uint32_t i = 0; fd >= 0 && i < MS_SELF_COUNT; i++)
+		bpf_map_lookup_elem(fd, &i, &m->self[i]);
+}
+
+int model_sample(struct bpf_host *host, struct vm_names *names,
+		 const struct model_filter *filter, struct model *m)
+{
+	struct collect c = { host, names, filter, m, 0 };
+	size_t kept = 0;
+	int err;
+
+	memset(m, 0, sizeof(*m));
+	m->time = seconds(CLOCK_REALTIME, NULL);
+	m->elapsed = seconds(CLOCK_MONOTONIC, &c.now_ns);
+	m->probe = bpf_host_probes(host, &m->probes);
+	for (size_t i = 0; i < SOURCES; i++)
+		if (bpf_host_asked(host, sources[i]->name))
+			sources[i]->measures(host, m->measured);
+
+	err = bpf_host_walk(host, "ms_vms", sizeof(struct ms_vm), collect_vm, &c);
+	if (err && err != -ENOENT)
+		goto fail;
+	/* oldest first, so that it is the later one of two that gets the #2 */
+	if (m->vms)
+		qsort(m->vm, m->vms, sizeof(*m->vm), by_id);
+	for (size_t i = 0; i < m->vms; i++) {
+		vm_names_set(names, &m->vm[i]);
+		if (wanted(filter, &m->vm[i]))
+			m->vm[kept++] = m->vm[i];
+	}
+	m->vms = kept;
+	for (size_t i = 0; i < SOURCES; i++) {
+		if (!bpf_host_asked(host, sources[i]->name))
+			continue;
+		err = sources[i]->sample(host, m);
+		if (err)
+			goto fail;
+	}
+	read_self(host, m);
+	return 0;
+fail:
+	model_free(m);
+	return err;
+}
+
+void model_free(struct model *m)
+{
+	for (size_t i = 0; i < m->vms; i++)
+		free(m->vm[i].vcpu);
+	free(m->vm);
+	memset(m, 0, sizeof(*m));
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The table of everything that can be hooked: one line a probe. */
+#ifndef MIGSCOPE_PROBES_H
+#define MIGSCOPE_PROBES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum probe_how {
+	PROBE_TRACEPOINT,
+	PROBE_FENTRY,		/* fexit as well */
+	PROBE_ITER,
+};
+
+enum probe_state {
+	PROBE_OFF,		/* not asked for (exact mode) */
+	PROBE_ATTACHED,
+	PROBE_WAITING,		/* its module is not loaded */
+	PROBE_MISSING,		/* this kernel has no such target */
+	PROBE_REFUSED,		/* the kernel said no: see err and why */
+};
+
+/*
+ * A probe is one BPF program. @object is the name of the BPF object it is in,
+ * @gives what cannot be measured without it.
+ */
+struct probe {
+	const char *source;
+	const char *name;	/* what --target and doctor call it */
+	const char *object;
+	const char *program;
+	enum probe_how how;
+	const char *target;	/* function, tracepoint or iterator */
+	const char *module;	/* where the target lives when it is not built in; NULL: always built in */
+	unsigned int min_args;	/* a target with fewer is another function */
+	bool exact;
+	const char *gives;
+
+	/* filled by bpf_host */
+	enum probe_state state;
+	int err;		/* errno when refused */
+	char why[200];		/* in words; empty when attached */
+};
+
+/* A fresh copy of the table; *@n is its length. The caller frees it. */
+struct probe *probes_new(size_t *n);
+
+const char *probe_how_name(enum probe_how how);
+const char *probe_state_name(enum probe_state state);
+
+/* The object @name as compiled in; NULL if there is none. */
+const void *probe_object(const char *name, size_t *size);
+
+#endif

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "vm_names.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CMDLINE_MAX	65536
+#define BASE_MAX	64	/* bytes of a name before `#n` */
+
+struct known {
+	__u64 id;
+	char base[BASE_MAX];
+	char uuid[MODEL_UUID_LEN];
+	unsigned int nth;		/* 1: no suffix */
+	bool alive;
+};
+
+struct vm_names {
+	struct known *known;
+	size_t n, room;
+};
+
+struct vm_names *vm_names_new(void)
+{
+	return calloc(1, sizeof(struct vm_names));
+}
+
+void vm_names_free(struct vm_names *names)
+{
+	if (names)
+		free(names->known);
+	free(names);
+}
+
+/* Length of the UTF-8 sequence at @s, 0 if it is not valid or a control character. */
+static size_t utf8_len(const unsigned char *s)
+{
+	static const struct {
+		unsigned char mask, lead;
+		uint32_t least;
+	} form[] = { { 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 }, { 0xf8, 0xf0, 0x10000 } };
+	uint32_t c;
+
+	for (size_t n = 0; n < 4; n++) {
+		if ((s[0] & form[n].mask) != form[n].lead)
+			continue;
+		c = s[0] & ~form[n].mask;
+		for (size_t i = 1; i <= n; i++) {
+			if ((s[i] & 0xc0) != 0x80)
+				return 0;
+			c = c << 6 | (s[i] & 0x3f);
+		}
+		/* too long a form, surrogates, out of range; C0, DEL, C1 */
+		if (c < form[n].least || (c >= 0xd800 && c < 0xe000) || c > 0x10ffff ||
+		    c < 0x20 || (c >= 0x7f && c < 0xa0))
+			return 0;
+		/* marks that turn the direction of a line around, separators of lines */
+		if ((c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) ||
+		    c == 0x2028 || c == 0x2029)
+			return 0;
+		return n + 1;
+	}
+	return 0;
+}
+
+void vm_names_clean(char *dst, size_t size, const char *src)
+{
+	size_t out = 0, len;
+
+	while (*src) {
+		len = utf8_len((const unsigned char *)src);
+		if (out + (len ? len : 1) >= size)
+			break;
+		if (len) {
+			memcpy(dst + out, src, len);
+			out += len;
+			src += len;
+		} else {
+			dst[out++] = '?';
+			src++;
+		}
+	}
+	dst[out] = '\0';
+}
+
+/*
+ * The value of @key in QEMU's "a=b,c=d" form, in which a doubled comma stands
+ * for one; with @key NULL the first element, if it has no key or is "guest=".
+ */
+static bool option_value(const char *opt, const char *key, char *dst, size_t size)
+{
+	char raw[512];
+	size_t n = 0;
+
+	while (*opt) {
+		const char *val = opt;
+		bool hit = false;
+
+		if (!key) {
+			size_t word = strcspn(opt, "=,");
+
+			hit = opt[word] != '=';
+			key = "guest";
+		}
+		if (!hit && !strncmp(opt, key, strlen(key)) && opt[strlen(key)] == '=') {
+			hit = true;
+			val = opt + strlen(key) + 1;
+		}
+		for (n = 0; *val; val++) {
+			if (*val == ',' && *++val != ',')
+				break;
+			if (n < sizeof(raw) - 1)
+				raw[n++] = *val;
+		}
+		raw[n] = '\0';
+		if (hit) {
+			vm_names_clean(dst, size, raw);
+			return *dst;
+		}
+		opt = val;
+	}
+	return false;
+}
+
+static void copy_uuid(char *uuid, const char *src)
+{
+	for (size_t i = 0; i < MODEL_UUID_LEN - 1; i++)
+		if (i == 8 || i == 13 || i == 18 || i == 23 ? src[i] != '-' :
+							      !isxdigit((unsigned char)src[i]))
+			return;
+	memcpy(uuid, src, MODEL_UUID_LEN - 1);
+	uuid[MODEL_UUID_LEN - 1] = '\0';
+}
+
+/* Is @arg the option @name, spelled with one dash or two? Its value may be behind a '='. */
+static bool is_option(const char *arg, const char *name, const char **value)
+{
+	size_t len = strlen(name);
+
+	if (*arg++ != '-')
+		return false;
+	arg += *arg == '-';
+	if (strncmp(arg, name, len) || (arg[len] && arg[len] != '='))
+		return false;
+	*value = arg[len] ? arg + len + 1 : NULL;
+	return true;
+}
+
+void vm_names_parse(const char *cmdline, size_t len, char *name, size_t name_size, char *uuid)
+{
+	const char *end = cmdline + len, *arg, *val;
+
+	*name = *uuid = '\0';
+	for (arg = cmdline; arg < end; arg += strlen(arg) + 1) {
+		const char *next = arg + strlen(arg) + 1;
+		enum { NAME, UUID, ID, PLATFORM } what;
+
+		if (is_option(arg, "name", &val))
+			what = NAME;
+		else if (is_option(arg, "uuid", &val))
+			what = UUID;
+		else if (is_option(arg, "id", &val))
+			what = ID;
+		else if (is_option(arg, "platform", &val))
+			what = PLATFORM;
+		else
+			continue;
+		if (!val && next < end)
+			val = next;
+		if (!val)
+			continue;
+		if (what == NAME) {
+			option_value(val, NULL, name, name_size);
+		} else if (what == ID && !*name) {
+			vm_names_clean(name, name_size, val);
+		} else if (what == UUID) {
+			copy_uuid(uuid, val);
+		} else if (what == PLATFORM) {
+			char text[64] = "";
+
+			if (option_value(val, "uuid", text, sizeof(text)))
+				copy_uuid(uuid, text);
+		}
+	}
+}
+
+static size_t read_cmdline(uint32_t pid, char *buf, size_t size)
+{
+	char path[64];
+	ssize_t n, len = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%u/cmdline", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	while ((size_t)len < size - 1 && (n = read(fd, buf + len, size - 1 - len)) > 0)
+		len += n;
+	close(fd);
+	buf[len] = '\0';
+	return len;
+}
+
+/* Is the process of this pid still the one that owned the VM? */
+static bool owner_alive(const struct ms_vm *info)
+{
+	unsigned long long ticks = 0, want;
+	char path[64], line[1024], *p;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%u/stat", info->tgid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	/* the 22nd field; the second, the name in brackets, may hold anything */
+	p = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+	fclose(f);
+	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u"
+				" %*d %*d %*d %llu", &ticks) != 1)
+		return false;
+	want = info->start_boottime / (1000000000ULL / sysconf(_SC_CLK_TCK));
+	/* /proc rounds, and a time namespace may shift it: far apart is another process */
+	return !want || (ticks > want ? ticks - want : want - ticks) <= (unsigned)sysconf(_SC_CLK_TCK);
+}
+
+static struct known *find(struct vm_names *names, __u64 id)
+{
+	for (size_t i = 0; i < names->n; i++)
+		if (names->known[i].id == id)
+			return &names->known[i];
+	return NULL;
+}
+
+/* The lowest number that no living VM of this name has. */
+static unsigned int free_nth(const struct vm_names *names, const char *base)
+{
+	for (unsigned int nth = 1;; nth++) {
+		bool taken = false;
+
+		for (size_t i = 0; i < names->n && !taken; i++)
+			taken = names->known[i].alive && names->known[i].nth == nth &&
+				!strcmp(names->known[i].base, base);
+		if (!taken)
+			return nth;
+	}
+}
+
+static struct known *add(struct vm_names *names, const struct model_vm *vm)
+{
+	char comm[MS_COMM_LEN + 1] = "";
+	struct known *k;
+	char *cmdline;
+
+	if (names->n == names->room) {
+		size_t room = names->room ? 2 * names->room : 16;
+		struct known *more = realloc(names->known, room * sizeof(*more));
+
+		if (!more)
+			return NULL;
+		names->known = more;
+		names->room = room;
+	}
+	k = &names->known[names->n];
+	memset(k, 0, sizeof(*k));
+	k->id = vm->id;
+	cmdline = malloc(CMDLINE_MAX);
+	if (cmdline && owner_alive(&vm->info))
+		vm_names_parse(cmdline, read_cmdline(vm->info.tgid, cmdline, CMDLINE_MAX),
+			       k->base, sizeof(k->base), k->uuid);
+	free(cmdline);
+	if (!*k->base && *k->uuid)
+		snprintf(k->base, sizeof(k->base), "%s", k->uuid);
+	if (!*k->base) {
+		memcpy(comm, vm->info.comm, MS_COMM_LEN);
+		vm_names_clean(k->base, 32, comm);
+		snprintf(k->base + strlen(k->base), sizeof(k->base) - strlen(k->base), "-%u",
+			 vm->info.tgid);
+	}
+	k->nth = free_nth(names, k->base);
+	names->n++;
+	return k;
+}
+
+void vm_names_set(struct vm_names *names, struct model_vm *vm)
+{
+	struct known *k = find(names, vm->id);
+
+	vm->alive = !vm->info.died_ns && owner_alive(&vm->info);
+	if (!k)
+		k = add(names, vm);
+	if (!k)
+		return;
+	k->alive = vm->alive;
+	if (k->nth > 1)
+		snprintf(vm->name, sizeof(vm->name), "%s#%u", k->base, k->nth);
+	else
+		snprintf(vm->name, sizeof(vm->name), "%s", k->base);
+	memcpy(vm->uuid, k->uuid, sizeof(vm->uuid));
+}
+
+void vm_names_forget(struct vm_names *names, __u64 id)
+{
+	struct known *k = find(names, id);
+
+	if (k)
+		*k = names->known[--names->n];
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Who a VM is: the one place that decides on names. */
+#ifndef MIGSCOPE_VM_NAMES_H
+#define MIGSCOPE_VM_NAMES_H
+
+#include "model.h"
+
+struct vm_names *vm_names_new(void);
+void vm_names_free(struct vm_names *names);
+
+/*
+ * Fills in name, uuid and alive of @vm. A VM keeps the name it got first; when
+ * another living one has it already, `#2` and so on is added.
+ */
+void vm_names_set(struct vm_names *names, struct model_vm *vm);
+void vm_names_forget(struct vm_names *names, __u64 id);
+
+/*
+ * Name and UUID from a VMM's command line, @len bytes with NULs between the
+ * arguments. Knows QEMU (also as libvirt starts it), cloud-hypervisor and
+ * Firecracker; empty strings where the command line says nothing.
+ */
+void vm_names_parse(const char *cmdline, size_t len, char *name, size_t name_size, char *uuid);
+
+/*
+ * Copies untrusted text: invalid UTF-8 and control characters become '?', a
+ * character that does not fit is left out whole.
+ */
+void vm_names_clean(char *dst, size_t size, const char *src);
+
+#endif
