@@ -8,7 +8,8 @@ vm_repo=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd -P)
 vm_build=$vm_repo/build/vm
 vm_cache=${MIGSCOPE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/migscope}
 
-# Sets vm_image, vm_kver and vm_kernel for a name or a folder.
+# Sets vm_image, vm_kver and vm_kernel for a name or a folder; else vm_error.
+# shellcheck disable=SC2034
 vm_find_kernel() {
 	local name=$1 all
 	case $name in
@@ -25,7 +26,10 @@ vm_find_kernel() {
 	esac
 	all=("$vm_image"/boot/vmlinuz-*)
 	vm_kernel=${all[0]}
-	[ ${#all[@]} -eq 1 ] && [ -e "$vm_kernel" ] || { vm_error="$vm_image: not one boot/vmlinuz-*"; return 1; }
+	if [ ${#all[@]} -ne 1 ] || [ ! -e "$vm_kernel" ]; then
+		vm_error="$vm_image: not one boot/vmlinuz-*"
+		return 1
+	fi
 	vm_kver=${vm_kernel##*/vmlinuz-}
 }
 
@@ -110,7 +114,7 @@ vm_build_initramfs() {
 		echo "$base" >>"$dir/modules/order"
 	done
 	cp "$vm_repo/tests/vm/boot" "$dir/init"
-	chmod 755 "$dir/init"
+	cp "$vm_repo/tests/vm/init" "$dir/second"
 	(cd "$dir" && find . | cpio --quiet -o -H newc -R 0:0) >"$target"
 	rm -rf "$dir"
 }
@@ -119,7 +123,7 @@ vm_build_initramfs() {
 vm_initramfs() {
 	local key target
 	key=$(vm_key "$vm_kernel" "$vm_image/lib/modules/$vm_kver/modules.dep" \
-		"$vm_repo/tests/vm/boot" "$vm_repo/tests/vm/lib.sh" "$(type -P busybox)")
+		"$vm_repo"/tests/vm/{boot,init,lib.sh} "$(type -P busybox)")
 	target=$vm_build/initramfs-$vm_kver-$key
 	vm_make "$target" vm_build_initramfs "$vm_image" "$vm_kver" >&2 || return 1
 	echo "$target"
