@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Tables of translations: from ranges of I/O virtual addresses to addresses of
+ * another kind, with permissions.
+ *
+ * A table is an interval tree, for lookups, and a list in order of insertion,
+ * from which the oldest map is retired when the table is full and was set up to
+ * do so. Maps may overlap: a lookup finds the leftmost, a deletion drops
+ * every map that it touches, whole. The caller serialises changes against
+ * changes and lookups, often with a spinlock: nothing here sleeps but the
+ * allocation of a table.
+ */
+#include <linux/interval_tree_generic.h>
+#include <linux/limits.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/vhost_iotlb.h>
+
+#define CREATE_TRACE_POINTS
+#include <trace/events/vhost_iotlb.h>
+
+#define MAP_START(m)	((m)->start)
+#define MAP_LAST(m)	((m)->last)
+
+INTERVAL_TREE_DEFINE(struct vhost_iotlb_map, rb, u64, __subtree_last,
+		     MAP_START, MAP_LAST, static inline, maps)
+
+static void table_unlink(struct vhost_iotlb *iotlb, struct vhost_iotlb_map *map)
+{
+	maps_remove(map, &iotlb->root);
+	list_del(&map->link);
+	iotlb->nmaps--;
+}
+
+static void table_link(struct vhost_iotlb *iotlb, struct vhost_iotlb_map *map)
+{
+	maps_insert(map, &iotlb->root);
+	list_add_tail(&map->link, &iotlb->list);
+	iotlb->nmaps++;
+	trace_vhost_iotlb_add(iotlb, map->start, map->last, map->perm);
+}
+
+static struct vhost_iotlb_map *table_retire_oldest(struct vhost_iotlb *iotlb)
+{
+	struct vhost_iotlb_map *map;
+
+	map = list_first_entry(&iotlb->list, struct vhost_iotlb_map, link);
+	table_unlink(iotlb, map);
+	trace_vhost_iotlb_retire(iotlb, map->start, map->last);
+	return map;
+}
+
+/*
+ * Room for @want maps: from the allocator while the table may grow, then from
+ * its oldest maps. All are had or none: nothing is retired before all that
+ * can fail has succeeded.
+ */
+static int table_get_maps(struct vhost_iotlb *iotlb,
+			  struct vhost_iotlb_map **maps, unsigned int want)
+{
+	unsigned int room, fresh, i;
+
+	if (!iotlb->limit)
+		return -EINVAL;
+	if (want > iotlb->limit)
+		return -ENOSPC;
+
+	room = iotlb->limit - min(iotlb->nmaps, iotlb->limit);
+	if (want > room && !(iotlb->flags & VHOST_IOTLB_FLAG_RETIRE))
+		return -ENOSPC;
+
+	fresh = min(want, room);
+	for (i = 0; i < fresh; i++) {
+		maps[i] = kmalloc(sizeof(*maps[i]), GFP_ATOMIC);
+		if (!maps[i])
+			goto err_free;
+	}
+	for (; i < want; i++)
+		maps[i] = table_retire_oldest(iotlb);
+	return 0;
+
+err_free:
+	while (i--)
+		kfree(maps[i]);
+	return -ENOMEM;
+}
+
+/**
+ * vhost_iotlb_add_range_ctx - add a map to a table
+ * @iotlb: the table
+ * @start: first I/O virtual address
+ * @last: last I/O virtual address, itself included
+ * @addr: what @start translates to
+ * @perm: VHOST_MAP_RO, VHOST_MAP_WO or both
+ * @opaque: kept with the map, for whoever finds it
+ *
+ * The size of a map of all addresses does not fit in its field: it is kept
+ * as two maps, which come to be together or not at all.
+ *
+ * Return: 0; -EINVAL for a range that ends before it starts, or a table that
+ * may hold nothing; -ENOSPC when the table is full and does not retire, or can
+ * never hold so many; -ENOMEM. The table is unchanged after an error.
+ */
+int vhost_iotlb_add_range_ctx(struct vhost_iotlb *iotlb, u64 start, u64 last,
+			      u64 addr, unsigned int perm, void *opaque)
+{
+	unsigned int i, pieces = start == 0 && last == U64_MAX ? 2 : 1;
+	/* of all but the last piece, of which there is one in nearly all cases */
+	const u64 half = 1ULL << 63;
+	struct vhost_iotlb_map *maps[2];
+	int err;
+
+	err = last < start ? -EINVAL : table_get_maps(iotlb, maps, pieces);
+	if (err) {
+		trace_vhost_iotlb_reject(iotlb, start, last, err);
+		return err;
+	}
+
+	for (i = 0; i < pieces; i++) {
+		maps[i]->start = start + i * half;
+		maps[i]->last = i + 1 < pieces ? half - 1 : last;
+		maps[i]->size = maps[i]->last - maps[i]->start + 1;
+		maps[i]->addr = addr + i * half;
+		maps[i]->perm = perm;
+		maps[i]->flags_padding = 0;
+		maps[i]->opaque = opaque;
+		table_link(iotlb, maps[i]);
+	}
+	return 0;
+}
+EXPORT_SYMBOL_GPL(vhost_iotlb_add_range_ctx);
+
+/**
+ * vhost_iotlb_add_range - add a map with nothing attached to a table
+ * @iotlb: the table
+ * @start: first I/O virtual address
+ * @last: last I/O virtual address, itself included
+ * @addr: what @start translates to
+ * @perm: VHOST_MAP_RO, VHOST_MAP_WO or both
+ *
+ * Return: as vhost_iotlb_add_range_ctx().
+ */
+int vhost_iotlb_add_range(struct vhost_iotlb *iotlb, u64 start, u64 last,
+			  u64 addr, unsigned int perm)
+{
+	return vhost_iotlb_add_range_ctx(iotlb, start, last, addr, perm, NULL);
+}
+EXPORT_SYMBOL_GPL(vhost_iotlb_add_range);
+
+/**
+ * vhost_iotlb_map_free - take one map out of its table and free it
+ * @iotlb: the table
+ * @map: the map
+ */
+void vhost_iotlb_map_free(struct vhost_iotlb *iotlb,
+			  struct vhost_iotlb_map *map)
+{
+	table_unlink(iotlb, map);
+	trace_vhost_iotlb_delete(iotlb, map->start, map->last);
+	kfree(map);
+}
+EXPORT_SYMBOL_GPL(vhost_iotlb_map_free);
+
+/**
+ * vhost_iotlb_del_range - delete every map that overlaps a range
+ * @iotlb: the table
+ * @start: first I/O virtual address
+ * @last: last I/O virtual address, itself included
+ *
+ * A map is deleted whole, also where it is only touched. A range that ends
+ * before it starts is empty, and touches nothing: left to the tree,
+ * it would match a map around its two ends.
+ */
+void vhost_iotlb_del_range(struct vhost_iotlb *iotlb, u64 start, u64 last)
+{
+	struct vhost_iotlb_map *map, *next;
+
+	if (last < start)
+		return;
+
+	/* Erasing a node moves others about in the tree, but not in its order. */
+	for (map = maps_iter_first(&iotlb->root, start, last); map; map = next) {
+		next = maps_iter_next(map, start, last);
+		vhost_iotlb_map_free(iotlb, map);
+	}
+}
+EXPORT_SYMBOL_GPL(vhost_iotlb_del_range);
+
+/**
+ * vhost_iotlb_init - set up a table in memory of the caller's
+ * @iotlb: the table
+ * @limit: how many maps it may hold
+ * @flags: VHOST_IOTLB_FLAG_RETIRE, to make room from the oldest when it is full
+ */
+void vhost_iotlb_init(struct vhost_iotlb *iotlb, unsigned int limit,
+		      unsigned int flags)
+{
+	*iotlb = (struct vhost_iotlb) {
+		.root	= RB_ROOT_CACHED,
+		.list	= LIST_HEAD_INIT(iotlb->list),
+		.limit	= limit,
+		.flags	= flags,
+	};
+}
+EXPORT_SYMBOL_GPL(vhost_iotlb_init);
+
+/**
+ * vhost_iotlb_alloc - allocate and set up a table
+ * @limit: how many maps it may hold
+ * @flags: VHOST_IOTLB_FLAG_RETIRE, to make room from the oldest when it is full
+ *
+ * Context: may sleep.
+ * Return: the table, or NULL.
+ */
+struct vhost_iotlb *vhost_iotlb_alloc(unsigned int limit, unsigned int flags)
+{
+	struct vhost_iotlb *iotlb = kmalloc(sizeof(*iotlb), GFP_KERNEL);
+
+	if (iotlb)
+		vhost_iotlb_init(iotlb, limit, flags);
+	return iotlb;
+}
+EXPORT_SYMBOL_GPL(vhost_iotlb_alloc);
+
+/**
+ * vhost_iotlb_reset - delete all maps of a table
+ * @iotlb: the table
+ *
+ * The tree is dropped as a whole, not taken apart node by node.
+ */
+void vhost_iotlb_reset(struct vhost_iotlb *iotlb)
+{
+	struct vhost_iotlb_map *map, *next;
+
+	iotlb->root = RB_ROOT_CACHED;
+	list_for_each_entry_safe(map, next, &iotlb->list, link) {
+		iotlb->nmaps--;
+		trace_vhost_iotlb_delete(iotlb, map->start, map->last);
+		kfree(map);
+	}
+	INIT_LIST_HEAD(&iotlb->list);
+}
+EXPORT_SYMBOL_GPL(vhost_iotlb_reset);
+
+/**
+ * vhost_iotlb_free - delete all maps of an allocated table, and the table
+ * @iotlb: the table; NULL is none
+ */
+void vhost_iotlb_free(struct vhost_iotlb *iotlb)
+{
+	if (!iotlb)
+		return;
+	vhost_iotlb_reset(iotlb);
+	kfree(iotlb);
+}
+EXPORT_SYMBOL_GPL(vhost_iotlb_free);
+
+/**
+ * vhost_iotlb_itree_first - find the leftmost map that overlaps a range
+ * @iotlb: the table
+ * @start: first I/O virtual address
+ * @last: last I/O virtual address, itself included
+ *
+ * Return: the map, or NULL where nothing is mapped, which is for the caller to
+ * call a miss or not.
+ */
+struct vhost_iotlb_map *vhost_iotlb_itree_first(struct vhost_iotlb *iotlb,
+						u64 start, u64 last)
+{
+	return maps_iter_first(&iotlb->root, start, last);
+}
+EXPORT_SYMBOL_GPL(vhost_iotlb_itree_first);
+
+/**
+ * vhost_iotlb_itree_next - find the next map that overlaps a range
+ * @map: where the last search ended
+ * @start: first I/O virtual address
+ * @last: last I/O virtual address, itself included
+ *
+ * Return: the map, or NULL when there is no other.
+ */
+struct vhost_iotlb_map *vhost_iotlb_itree_next(struct vhost_iotlb_map *map,
+					       u64 start, u64 last)
+{
+	return maps_iter_next(map, start, last);
+}
+EXPORT_SYMBOL_GPL(vhost_iotlb_itree_next);
+
+MODULE_DESCRIPTION("vhost: tables of I/O address translations");
+MODULE_AUTHOR("The migscope authors");
+MODULE_LICENSE("GPL v2");
