@@ -10,6 +10,16 @@ BPF_CFLAGS	:= -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-para
 
 all: $(BPF_OBJS)
 
+# What migscope carries: the same programs as one object, so that the kernel's
+# BTF is read once and not once an object. It loads of it what the kernel allows.
+$(BUILD)/bpf/migscope.bpf.c: $(wildcard bpf/*.bpf.c) bpf/bpf.mk
+	@mkdir -p $(@D)
+	printf '#include "../../%s"\n' $(wildcard bpf/*.bpf.c) > $@
+
+$(BUILD)/bpf/migscope.bpf.o: $(BUILD)/bpf/migscope.bpf.c $(wildcard bpf/*.h include/migscope/*.h) | $(DEPS_STAMP)
+	$(CLANG) $(BPF_CFLAGS) -Ibpf -c $< -o $@
+	@llvm-strip -g $@
+
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h include/migscope/*.h) bpf/bpf.mk | $(DEPS_STAMP)
 	@mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@

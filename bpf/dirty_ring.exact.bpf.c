@@ -5,15 +5,6 @@
  */
 #include "dirty_ring_push.h"
 
-/* The verifier does no arithmetic on a typed pointer: the first argument, as a number. */
-static __always_inline u64 ms_first_arg(void *ctx)
-{
-	u64 arg = 0;
-
-	bpf_probe_read_kernel(&arg, sizeof(arg), ctx);
-	return arg;
-}
-
 /* Whose ring it is, asked once per ring. */
 static __noinline u64 ms_push_vm(u64 ring)
 {

@@ -13,6 +13,15 @@ struct {
 	__type(value, struct ms_push);
 } ms_push SEC(".maps");
 
+/* The verifier does no arithmetic on a typed pointer: the first argument, as a number. */
+static __always_inline u64 ms_first_arg(void *ctx)
+{
+	u64 arg = 0;
+
+	bpf_probe_read_kernel(&arg, sizeof(arg), ctx);
+	return arg;
+}
+
 /* Rings lie kilobytes apart: the low bits of their addresses tell nothing. */
 static __always_inline u32 ms_push_hash(u64 ring)
 {

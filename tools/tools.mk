@@ -3,7 +3,7 @@
 
 MIGSCOPE_LIBS	:= -lbpf -lelf -lz -ljson-c -lm
 MIGSCOPE_OBJS	:= $(patsubst tools/migscope/%.c,$(BUILD)/tools/migscope/%.o,$(wildcard tools/migscope/*.c)) \
-		   $(BUILD)/tools/migscope/objects.o
+		   $(BUILD)/tools/migscope/programs.o
 
 all: $(BUILD)/migscope
 
@@ -14,13 +14,10 @@ $(BUILD)/tools/%.o: tools/%.c | $(DEPS_STAMP)
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
-# The BPF objects are part of the program: it never looks for them elsewhere.
-$(BUILD)/tools/migscope/objects.c: $(BPF_OBJS) tools/migscope/embed
+# The BPF programs are part of the program: it never looks for them elsewhere.
+$(BUILD)/tools/migscope/programs.o: tools/migscope/programs.S $(BUILD)/bpf/migscope.bpf.o
 	@mkdir -p $(@D)
-	tools/migscope/embed $(BPF_OBJS) > $@
-
-$(BUILD)/tools/migscope/objects.o: $(BUILD)/tools/migscope/objects.c
-	$(CC) $(MS_CFLAGS) $(CFLAGS) -Itools/migscope -c $< -o $@
+	$(CC) -c -DOBJECT='"$(BUILD)/bpf/migscope.bpf.o"' $< -o $@
 
 -include $(MIGSCOPE_OBJS:.o=.d)
 -include $(wildcard tools/*/*.mk)

@@ -221,7 +221,9 @@ static int keep_maps(struct bpf_host *host, struct bpf_object *obj)
 	bpf_object__for_each_map(map, obj) {
 		struct host_map *m = &host->map[host->maps];
 
-		if (bpf_map__is_internal(map) || bpf_host_map(host, bpf_map__name(map)) >= 0)
+		/* shared already, an object's own, or left out */
+		if (bpf_host_map(host, bpf_map__name(map)) >= 0 || bpf_map__is_internal(map) ||
+		    bpf_map__fd(map) < 0)
 			continue;
 		if (host->maps == HOST_MAPS)
 			return -ENOSPC;
@@ -234,26 +236,29 @@ static int keep_maps(struct bpf_host *host, struct bpf_object *obj)
 	return 0;
 }
 
-/*
- * Opens @name with those of its programs that @want says, and loads it. On
- * failure nothing of it stays, and log_tail tells what libbpf said.
- */
-static int load_object(struct bpf_host *host, const char *name, const bool *want,
-		       struct bpf_object **out)
+/* Exact mode's table of pushes is not made where nothing fills it. */
+static void leave_out_maps(struct bpf_host *host, struct bpf_object *obj)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = name,
+	struct bpf_map *map = bpf_object__find_map_by_name(obj, "ms_push");
+
+	if (map && !host->opts->exact)
+		bpf_map__set_autocreate(map, false);
+}
+
+/*
+ * Loads the programs that @want says into an object of their own. On failure
+ * nothing of it stays, and log_tail tells what libbpf said.
+ */
+static int load_programs(struct bpf_host *host, const bool *want, struct bpf_object **out)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "migscope",
 		    .btf_custom_path = host->opts->btf);
 	struct bpf_program *prog;
 	struct bpf_object *obj;
-	const void *bytes;
-	size_t size;
 	int err;
 
 	log_tail[0] = '\0';
-	bytes = probe_object(name, &size);
-	if (!bytes)
-		return -ENOENT;
-	obj = bpf_object__open_mem(bytes, size, &opts);
+	obj = bpf_object__open_mem(ms_programs, ms_programs_end - ms_programs, &opts);
 	if (!obj)
 		return -errno;
 
@@ -262,7 +267,7 @@ static int load_object(struct bpf_host *host, const char *name, const bool *want
 	for (size_t i = 0; i < host->probes; i++) {
 		struct probe *p = &host->probe[i];
 
-		if (!want[i] || strcmp(p->object, name))
+		if (!want[i])
 			continue;
 		err = -ENOENT;
 		prog = bpf_object__find_program_by_name(obj, p->program);
@@ -276,6 +281,7 @@ static int load_object(struct bpf_host *host, const char *name, const bool *want
 				goto fail;
 		}
 	}
+	leave_out_maps(host, obj);
 	err = share_maps(host, obj);
 	if (err)
 		goto fail;
@@ -326,40 +332,51 @@ static void attach_probe(struct bpf_host *host, struct bpf_object *obj, size_t i
 	p->why[0] = '\0';
 }
 
-/* Loads the wanted programs of @name together or, if that fails, one by one. */
-static void load_and_attach(struct bpf_host *host, const char *name, const bool *want)
+/*
+ * Loads and attaches what @want says: together or, if that fails, file by file,
+ * and what is left of a file that fails program by program.
+ */
+static void load_and_attach(struct bpf_host *host, const bool *want)
 {
-	struct bpf_object *obj;
-	bool *one;
+	size_t first = host->probes, n = 0;
+	bool one_file = true, *part;
+	struct bpf_object *obj = NULL;
 	int err;
 
-	if (host->objects == HOST_OBJECTS)
+	for (size_t i = 0; i < host->probes; i++) {
+		if (!want[i])
+			continue;
+		first = n++ ? first : i;
+		one_file &= !strcmp(host->probe[i].object, host->probe[first].object);
+	}
+	if (!n)
 		return;
-	err = load_object(host, name, want, &obj);
+	err = host->objects < HOST_OBJECTS ? load_programs(host, want, &obj) : -ENOSPC;
 	if (!err) {
 		host->object[host->objects++] = obj;
 		for (size_t i = 0; i < host->probes; i++)
-			if (want[i] && !strcmp(host->probe[i].object, name))
+			if (want[i])
 				attach_probe(host, obj, i);
 		return;
 	}
-	one = calloc(host->probes, sizeof(*one));
-	for (size_t i = 0; one && i < host->probes; i++) {
-		struct probe *p = &host->probe[i];
-
-		if (!want[i] || strcmp(p->object, name) || host->objects == HOST_OBJECTS)
-			continue;
-		one[i] = true;
-		err = load_object(host, name, one, &obj);
-		one[i] = false;
-		if (err) {
-			refuse(host, p, err);
-			continue;
-		}
-		host->object[host->objects++] = obj;
-		attach_probe(host, obj, i);
+	if (n == 1) {
+		refuse(host, &host->probe[first], err);
+		return;
 	}
-	free(one);
+	part = calloc(2 * host->probes, sizeof(*part));
+	if (!part)
+		return;
+	/* the first program, or all of its file; then the rest */
+	for (size_t i = 0; i < host->probes; i++) {
+		bool with_first = one_file ? i == first :
+				  !strcmp(host->probe[i].object, host->probe[first].object);
+
+		part[i] = want[i] && with_first;
+		part[host->probes + i] = want[i] && !with_first;
+	}
+	load_and_attach(host, part);
+	load_and_attach(host, part + host->probes);
+	free(part);
 }
 
 /* What can be told before the kernel is asked: is the target there at all? */
@@ -399,19 +416,7 @@ int bpf_host_attach(struct bpf_host *host)
 	kernel_info_refresh(host->kernel);
 	for (size_t i = 0; i < host->probes; i++)
 		want[i] = worth_trying(host, &host->probe[i]);
-	for (size_t i = 0; i < host->probes; i++) {
-		const char *name = host->probe[i].object;
-		size_t first;
-
-		for (first = 0; strcmp(host->probe[first].object, name); first++)
-			;
-		/* one load an object; nothing to do where nothing is wanted of it */
-		for (size_t k = first; first == i && k < host->probes; k++)
-			if (want[k] && !strcmp(host->probe[k].object, name)) {
-				load_and_attach(host, name, want);
-				break;
-			}
-	}
+	load_and_attach(host, want);
 	free(want);
 
 	/* with the events on, look for what runs: what appears from here on is new */

@@ -201,14 +201,30 @@ static int watch(struct bpf_host *host, const struct args *a)
 	return err;
 }
 
+/* The first line says that we are attached: whoever waits for it may begin. */
+static void say_what(FILE *out, const struct ms_opts *opts, const struct args *a,
+		     const struct bpf_host *host)
+{
+	size_t n, seen = 0, all = 0;
+	const struct probe *probe = bpf_host_probes(host, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		seen += probe[i].state == PROBE_ATTACHED;
+		all += probe[i].state != PROBE_OFF;
+	}
+	fprintf(out, "watching %s, %s mode, %zu of %zu probes attached%s\n",
+		a->sources ? a->sources : "dirty_ring,dirty_log",
+		opts->exact ? "exact" : "default", seen, all,
+		waits_for_module(host) ? "; waiting for kvm to be loaded" : "");
+	fflush(out);
+}
+
 int cmd_stat(const struct ms_opts *opts, int argc, char **argv)
 {
 	struct args a = { .interval = 1 };
-	const struct probe *probe;
 	int ret = MS_EXIT_FAILURE;
 	struct bpf_host *host;
 	const char *note;
-	size_t n;
 	int err;
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &a))
@@ -230,21 +246,7 @@ int cmd_stat(const struct ms_opts *opts, int argc, char **argv)
 	note = kernel_info_pid_namespace();
 	if (note)
 		ms_warn("%s", note);
-	if (!a.json) {
-		size_t seen = 0, all = 0;
-
-		probe = bpf_host_probes(host, &n);
-		for (size_t i = 0; i < n; i++) {
-			seen += probe[i].state == PROBE_ATTACHED;
-			all += probe[i].state != PROBE_OFF;
-		}
-		printf("watching %s, %s mode, %zu of %zu probes attached%s\n",
-		       a.sources ? a.sources : "dirty_ring,dirty_log",
-		       opts->exact ? "exact" : "default", seen, all,
-		       waits_for_module(host) ? "; waiting for kvm to be loaded" : "");
-	}
-	/* the line says that we are attached: whoever waits for it may begin */
-	fflush(stdout);
+	say_what(a.json ? stderr : stdout, opts, &a, host);
 	ret = watch(host, &a) ? MS_EXIT_FAILURE : MS_EXIT_OK;
 out:
 	bpf_host_close(host);

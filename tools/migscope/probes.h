@@ -21,8 +21,8 @@ enum probe_state {
 };
 
 /*
- * A probe is one BPF program. @object is the name of the BPF object it is in,
- * @gives what cannot be measured without it.
+ * A probe is one BPF program. @object is the file that it is in, for those who
+ * load with bpftool; @gives what cannot be measured without it.
  */
 struct probe {
 	const char *source;
@@ -48,7 +48,7 @@ struct probe *probes_new(size_t *n);
 const char *probe_how_name(enum probe_how how);
 const char *probe_state_name(enum probe_state state);
 
-/* The object @name as compiled in; NULL if there is none. */
-const void *probe_object(const char *name, size_t *size);
+/* The object that holds all programs, compiled in. */
+extern const char ms_programs[], ms_programs_end[];
 
 #endif
