@@ -106,7 +106,7 @@ static void enable_ring(struct kl_vm *vm)
 	u64 bytes = (u64)vm->o->ring_size * sizeof(struct kvm_dirty_gfn);
 	u32 cap = KVM_CAP_DIRTY_LOG_RING_ACQ_REL;
 	int max = check_extension(vm, cap);
-	struct kvm_enable_cap enable = { .args = { bytes } };
+	u64 least, most;
 
 	if (!max) {
 		cap = KVM_CAP_DIRTY_LOG_RING;
@@ -116,14 +116,14 @@ static void enable_ring(struct kl_vm *vm)
 		kl_die(KL_EXIT_NO_KVM, "this KVM has no dirty ring (KVM_CAP_DIRTY_LOG_RING, Linux 5.11)");
 
 	find_soft_limit(vm);
-	enable.cap = cap;
-	if (bytes > (u64)max)
-		errno = E2BIG;
-	else if (try_ioctl(vm->fd, KVM_ENABLE_CAP, &enable) == 0)
-		return;
-	kl_die(KL_EXIT_USAGE, "ring size %u: %s; legal here: a power of two, more than %u, at most %zu",
-	       vm->o->ring_size, strerror(errno), RING_RESERVED + vm->pml_size - 1,
-	       max / sizeof(struct kvm_dirty_gfn));
+	least = KL_PAGE_SIZE / sizeof(struct kvm_dirty_gfn);
+	while (least < RING_RESERVED + vm->pml_size)
+		least *= 2;
+	most = max / sizeof(struct kvm_dirty_gfn);
+	if (vm->o->ring_size < least || vm->o->ring_size > most)
+		kl_die(KL_EXIT_USAGE, "--ring-size: %u is not legal here: a power of two from %llu to %llu",
+		       vm->o->ring_size, (unsigned long long)least, (unsigned long long)most);
+	enable_cap(vm, cap, bytes, "KVM_CAP_DIRTY_LOG_RING");
 }
 
 static void set_slot(const struct kl_vm *vm, u32 slot, u64 gpa, u64 bytes, void *mem, u32 flags)
