@@ -111,13 +111,13 @@ static void control(struct kl_vm *vm)
 		bool settled = o->concurrent || !t.running;
 
 		if (t.stalled || late)
-			vm->stop = !o->concurrent;
+			__atomic_store_n(&vm->stop, !o->concurrent, __ATOMIC_RELAXED);
 		if (!settled) {
 			/* parking vCPUs tell us; do not come back just for being late */
 			wait_for_vcpus(vm, late ? 0 : due);
 			continue;
 		}
-		vm->stop = false;
+		__atomic_store_n(&vm->stop, false, __ATOMIC_RELAXED);
 		if (t.done == o->vcpus)
 			return;
 		if (t.stalled && o->kill_stalled && (vm->past_barrier || !o->barrier)) {
