@@ -1,0 +1,66 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# migscope: vm=6.12,debug timeout=300
+#
+# Every module of ours that the base has, too: modprobe finds ours, ours is what is
+# in the kernel, and the base's modules on top of it do their work.
+. "${0%/*}/../tap.sh"
+
+kver=$(uname -r)
+ours=build/modules/$kver
+stock=/lib/modules/$kver/kernel
+trace=/sys/kernel/tracing/instances/dropin_test
+
+# shellcheck disable=SC2317 # by trap
+cleanup() {
+	rmdir "$trace" 2>/dev/null || :
+	modprobe -qr vhost_net vhost_vsock 2>/dev/null || :
+	rm -rf "$TAP_TMP"
+}
+trap cleanup EXIT
+
+file_id() { readelf -n "$1" 2>/dev/null | awk '/Build ID:/ { print $3 }'; }
+# a note in memory: 16 bytes of header and name, then the id
+loaded_id() { od -A n -v -t x1 -j 16 "/sys/module/$1/notes/.note.gnu.build-id" | tr -d ' \n'; }
+
+# is_ours NAME KO: it is found by name, and it is what was loaded
+is_ours() {
+	local name=$1 ko=$2 found
+	found=$(modinfo -k "$kver" -n "$name")
+	is "$name: modprobe finds it before the base's" "${found%/*}" "/lib/modules/$kver/updates"
+	is "$name: what it finds is what was built" "$(sha256sum <"$found")" "$(sha256sum <"$ko")"
+	isnt "$name: it has a build id" "$(file_id "$ko")" ""
+	is "$name: that is what is in the kernel" "$(loaded_id "$name")" "$(file_id "$ko")"
+	like "$name: and not the base's" "$(cat "/sys/module/$name/taint")" O
+}
+
+for ko in "$ours"/*.ko; do
+	name=${ko##*/}; name=${name%.ko}
+	# what the base does not have, or does not load here, has its own tests
+	[ -n "$(find "$stock/" -name "$name.ko*")" ] || continue
+	modprobe "$name" 2>/dev/null || { note "$name does not load on this machine"; continue; }
+	is_ours "${name//-/_}" "$ko"
+done
+
+for user in vhost vhost_net vhost_vsock; do
+	ok "the base's $user loads on ours" modprobe "$user"
+	is "$user: it is the base's" "$(cat "/sys/module/$user/taint")" ""
+done
+like "vhost is on vhost_iotlb" " $(ls /sys/module/vhost_iotlb/holders) " '[[:space:]]vhost[[:space:]]'
+
+ok "vhost_net carries frames both ways" build/clients/vhost_net
+
+mkdir "$trace"
+echo 1 >"$trace/events/vhost_iotlb/enable"
+build/clients/vhost_net -i >"$TAP_TMP/out" || diag "$(cat "$TAP_TMP/out")"
+read -r _ frames _ misses _ updates _ invalidates <"$TAP_TMP/out"
+is "the same where the device translates" "${frames:-none}" 400
+num "the device missed pages, again after they were invalidated" "${misses:-0}" -gt 100
+events() { grep -c " vhost_iotlb_$1: " "$trace/trace"; }
+# one map more is the memory table's, which vhost asks for in any case
+is "our events: one add for each update" "$(events add)" $((updates + 1))
+is "our events: all is deleted in the end" "$(events delete)" "$(events add)"
+num "of it by invalidation" "${invalidates:-0}" -gt 50
+is "nothing was refused" "$(events reject)" 0
+
+done_testing
