@@ -8,3 +8,5 @@ RUN ?=
 
 check: $(DEPS_STAMP) all $(if $(wildcard kernel/*/Kbuild),modules)
 	@MIGSCOPE_STARTED=$(MIGSCOPE_STARTED) tests/run $(RUN) $(TESTS)
+
+-include $(wildcard tests/clients/*/*.mk)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A QEMU with the dirtying guest in it, and what that guest reports."""
+import os
+import subprocess
+import time
+
+from qmp import Qmp, QmpError
+
+# below the dirtied area: what firmware and the guest's own image need
+BASE_MIB = 16
+START_SECONDS = 60
+
+
+class Failure(Exception):
+    """The migration, or the guest, is not what it should be."""
+
+
+class Reports:
+    """What the guest writes on its debug console: a word or none, then key=value."""
+
+    def __init__(self, path):
+        self.path = path
+        self.rest = ""
+        self.offset = 0
+        self.ready = None
+        self.ticks = []
+        self.checks = {}
+        self.bad_pages = []
+
+    def read(self):
+        try:
+            with open(self.path, encoding="ascii", errors="replace") as file:
+                file.seek(self.offset)
+                text = file.read()
+        except FileNotFoundError:
+            return
+        self.offset += len(text)
+        *lines, self.rest = (self.rest + text).split("\n")
+        for line in lines:
+            self._take(line)
+
+    def _take(self, line):
+        if line.startswith("failed:"):
+            raise Failure("the guest " + line)
+        values = dict(word.split("=", 1) for word in line.split() if "=" in word)
+        values = {key: int(value) if value.isdigit() else value for key, value in values.items()}
+        kind = line.split(maxsplit=1)[0]
+        if kind == "ready":
+            self.ready = values
+        elif kind == "checked":
+            self.checks[values["cpu"]] = values
+        elif kind == "bad-page":
+            self.bad_pages.append(values)
+        elif kind.startswith("cpu="):
+            self.ticks.append(values)
+
+    def written(self):
+        """Writes so far, all CPUs together, by their last reports."""
+        return sum({tick["cpu"]: tick["written"] for tick in self.ticks}.values())
+
+    def rate(self, cpus, reports):
+        """Pages a second, by the guest's clock, over the last REPORTS of each CPU."""
+        total = 0
+        for cpu in range(cpus):
+            ticks = [tick for tick in self.ticks if tick["cpu"] == cpu][-reports - 1:]
+            if len(ticks) < 2:
+                return 0
+            total += (ticks[-1]["written"] - ticks[0]["written"]) * 1000 / (ticks[-1]["ms"] - ticks[0]["ms"])
+        return total
+
+    def longest_gap(self, since=0):
+        """Longest time in seconds that a CPU was kept from running, in reports SINCE on."""
+        return max((tick["gap_ms"] for tick in self.ticks[since:]), default=0) / 1000
+
+
+class Machine:
+    """One QEMU; connect() waits until it is up, so that two can start at once."""
+
+    def __init__(self, role, opt, where, extra):
+        self.name = f"{opt.name}-{role}"
+        self.reports = Reports(os.path.join(where, role + ".debug"))
+        accel = "kvm" if opt.mode == "bitmap" else f"kvm,dirty-ring-size={opt.ring_size}"
+        memory = f"{BASE_MIB + opt.memory + 4}M"
+        command = [
+            opt.qemu, "-name", f"{self.name},debug-threads=on", "-accel", accel, "-cpu", "host",
+            "-machine", "pc,usb=off,vmport=off,hpet=off", "-m", memory, "-smp", str(opt.vcpus),
+            "-nodefaults", "-display", "none", "-kernel", opt.guest,
+            "-append", f"area={opt.memory} base={BASE_MIB} rate={opt.rate} pattern={opt.pattern} cpus={opt.vcpus}",
+            "-debugcon", "file:" + self.reports.path,
+            "-qmp", f"unix:{where}/{role}.qmp,server=on,wait=off", *extra(memory)]
+        self.log = open(os.path.join(where, role + ".log"), "w+", encoding="utf-8", errors="replace")
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        self.qmp = None
+        self.control = f"{where}/{role}.qmp"
+
+    def connect(self):
+        try:
+            self.qmp = Qmp(self.control, time.monotonic() + START_SECONDS, self.alive)
+        except QmpError as err:
+            raise Failure(f"{self.name}: {err}: {self.last_words()}") from err
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def last_words(self):
+        self.log.seek(0)
+        return " ".join(self.log.read().split()) or "it said nothing"
+
+    def wait(self, seconds, what, condition):
+        """Read the guest's reports until CONDITION of them is true."""
+        deadline = time.monotonic() + seconds
+        while True:
+            self.reports.read()
+            if condition(self.reports):
+                return
+            if not self.alive():
+                raise Failure(f"{self.name} ended: {self.last_words()}")
+            if time.monotonic() > deadline:
+                raise Failure(f"{self.name}: no {what} within {seconds} s")
+            time.sleep(0.1)
+
+    def stop(self):
+        if self.alive():
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
