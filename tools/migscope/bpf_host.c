@@ -9,12 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <migscope/vm.h>
 
 #define HOST_MAPS	32
 #define HOST_OBJECTS	64
 #define LOG_TAIL	4096
+#define DISCOVER_EVERY_S 10
 
 struct host_map {
 	char name[32];
@@ -33,6 +35,7 @@ struct bpf_host {
 	struct host_map map[HOST_MAPS];
 	size_t maps;
 	struct kernel_info *kernel;
+	time_t discovered;		/* when all files were looked through last */
 };
 
 /* What libbpf said last, to be quoted when a load fails. One loader at a time. */
@@ -405,10 +408,26 @@ static void set_config(struct bpf_host *host, bool seeded)
 		bpf_map_update_elem(fd, &zero, &config, BPF_ANY);
 }
 
+int bpf_host_discover(struct bpf_host *host)
+{
+	time_t now = time(NULL);
+	void *found = NULL;
+	long len;
+
+	if (bpf_host_has(host, "vm_destroy") && bpf_host_has(host, "ring_alloc") &&
+	    now >= host->discovered && now - host->discovered < DISCOVER_EVERY_S)
+		return 0;
+	len = bpf_host_read(host, "vm_files", &found);
+	free(found);
+	if (len < 0)
+		return len;
+	host->discovered = now;
+	return 0;
+}
+
 int bpf_host_attach(struct bpf_host *host)
 {
 	bool *want = calloc(host->probes, sizeof(*want));
-	void *found = NULL;
 	int attached = 0;
 
 	if (!want)
@@ -421,9 +440,9 @@ int bpf_host_attach(struct bpf_host *host)
 
 	/* with the events on, look for what runs: what appears from here on is new */
 	set_config(host, false);
-	if (bpf_host_read(host, "ring_files", &found) >= 0)
+	host->discovered = 0;
+	if (!bpf_host_discover(host))
 		set_config(host, true);
-	free(found);
 
 	for (size_t i = 0; i < host->probes; i++)
 		attached += host->probe[i].state == PROBE_ATTACHED;

@@ -31,6 +31,13 @@ void bpf_host_close(struct bpf_host *host);
  */
 int bpf_host_attach(struct bpf_host *host);
 
+/*
+ * Looks through all open files for VMs that no event has shown. Where births and
+ * deaths are hooked, that is done now and then; where they are not, each time.
+ * 0 or -errno.
+ */
+int bpf_host_discover(struct bpf_host *host);
+
 /* True when a module that a probe waits for is there, or one that we hold went. */
 bool bpf_host_stale(const struct bpf_host *host);
 

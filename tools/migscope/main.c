@@ -15,6 +15,7 @@ volatile sig_atomic_t ms_stop;
 static const struct ms_cmd commands[] = {
 	{ "doctor", "what can be watched here, and what cannot and why", cmd_doctor },
 	{ "stat", "a table, or NDJSON, of the VMs that run", cmd_stat },
+	{ "selfcheck", "run a known workload and compare every count", cmd_selfcheck },
 	{ "pin", "leave the probes running below a bpf file system", cmd_pin },
 	{ "unpin", "remove them again", cmd_unpin },
 };

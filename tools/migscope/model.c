@@ -112,6 +112,7 @@ int model_sample(struct bpf_host *host, struct vm_names *names,
 		if (bpf_host_asked(host, sources[i]->name))
 			sources[i]->measures(host, m->measured);
 
+	bpf_host_discover(host);
 	err = bpf_host_walk(host, "ms_vms", sizeof(struct ms_vm), collect_vm, &c);
 	if (err && err != -ENOENT)
 		goto fail;

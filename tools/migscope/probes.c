@@ -9,8 +9,6 @@
 #define LOG	"dirty_log"
 
 static const struct probe table[] = {
-	{ RING, "ring_files", "dirty_ring.iter", "ms_ring_files", PROBE_ITER, "task_file", NULL, 0,
-	  false, "rings and VMs that ran before us (they appear at their first reset)" },
 	{ RING, "ring_now", "dirty_ring.iter", "ms_ring_now", PROBE_ITER, "bpf_map_elem", NULL, 0,
 	  false, "pushes since the last reset, fill at this moment" },
 	{ RING, "ring_reset", "dirty_ring", "ms_ring_reset", PROBE_TRACEPOINT,
@@ -48,6 +46,8 @@ static const struct probe table[] = {
 	  "kvm_set_memslot", "kvm", 4, false, "dirty logging switched on and off" },
 	{ LOG, "log_mark", "dirty_log.exact", "ms_log_mark", PROBE_FENTRY,
 	  "mark_page_dirty_in_slot", "kvm", 3, true, "pages marked dirty" },
+	{ VM, "vm_files", "dirty_ring.iter", "ms_ring_files", PROBE_ITER, "task_file", NULL, 0,
+	  false, "VMs and rings that ran before us (they appear at their first event)" },
 	{ VM, "vm_destroy", "vm.fentry", "ms_vm_destroy", PROBE_FENTRY,
 	  "kvm_destroy_vm", "kvm", 1, false,
 	  "the end of a VM (a new one at the same address is told by its owner)" },

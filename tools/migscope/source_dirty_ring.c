@@ -17,7 +17,7 @@ static void measures(const struct bpf_host *host, bool *measured)
 				      (bpf_host_has(host, "ring_reset") ||
 				       bpf_host_has(host, "vcpu_entry"));
 	measured[MEASURE_RING_NOW] = bpf_host_has(host, "ring_now") ||
-				     bpf_host_has(host, "ring_files");
+				     bpf_host_has(host, "vm_files");
 	measured[MEASURE_RING_RESET_TIME] = bpf_host_has(host, "ring_reset_begin") &&
 					    bpf_host_has(host, "ring_reset_end");
 	measured[MEASURE_RING_EXACT] = bpf_host_has(host, "ring_push");
@@ -31,7 +31,7 @@ static long read_rings(struct bpf_host *host, struct ms_ring_now **now)
 	 * us of must not be read: then the open files say what is alive.
 	 */
 	const char *probe = bpf_host_has(host, "ring_free") && bpf_host_has(host, "ring_now") ?
-			    "ring_now" : "ring_files";
+			    "ring_now" : "vm_files";
 	void *data = NULL;
 	long len = -ENOENT;
 	bool torn = true;

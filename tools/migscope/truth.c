@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "truth.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+
+struct compare {
+	int differ;
+	int compared;
+	char where[64];
+};
+
+static struct json_object *at(struct json_object *o, const char *key)
+{
+	struct json_object *v = NULL;
+
+	return o && json_object_object_get_ex(o, key, &v) ? v : NULL;
+}
+
+static void same(struct compare *c, const char *what, struct json_object *truth, __u64 ours)
+{
+	__u64 want = truth ? json_object_get_uint64(truth) : 0;
+
+	c->compared++;
+	if (truth && want == ours)
+		return;
+	c->differ++;
+	if (truth)
+		printf("# %s: %s: counted %llu, true is %llu\n", c->where, what, ours, want);
+	else
+		printf("# %s: %s: kvmload does not say\n", c->where, what);
+}
+
+/* Our time of a thing lies inside the time that kvmload took for it. */
+static void within(struct compare *c, const char *what, struct json_object *truth, __u64 ns)
+{
+	double most = truth ? json_object_get_double(truth) : -1;
+
+	c->compared++;
+	if (ns / 1e9 <= most)
+		return;
+	c->differ++;
+	printf("# %s: %s: %.9f s measured, kvmload took %.9f s around it\n", c->where, what,
+	       ns / 1e9, most);
+}
+
+static void same_fill(struct compare *c, struct json_object *truth, const __u64 *fill)
+{
+	char what[32];
+
+	for (int i = 0; i < MS_FILL_BUCKETS; i++) {
+		snprintf(what, sizeof(what), "fill bucket %d", i);
+		same(c, what, truth ? json_object_array_get_idx(truth, i) : NULL, fill[i]);
+	}
+}
+
+static void compare_vcpu(struct compare *c, const struct model *m, struct json_object *t,
+			 const struct model_vcpu *v)
+{
+	const struct ms_ring *r = &v->ring;
+
+	if (m->measured[MEASURE_RING]) {
+		same(c, "pushes", at(t, "pushes"), r->pushes);
+		same(c, "reset events", at(t, "reset_events"), r->reset_events);
+		same(c, "empty resets", at(t, "reset_empty"), r->reset_empty);
+		same(c, "entries reset", at(t, "reset_entries"), r->reset_entries);
+		same(c, "high-water mark", at(t, "high_water"), r->used_max);
+		same_fill(c, at(t, "occupancy"), r->fill);
+	}
+	if (m->measured[MEASURE_RING_NOW])
+		same(c, "entries left", at(t, "left"), v->used);
+	if (m->measured[MEASURE_RING_EXACT])
+		same(c, "pushes one by one", at(t, "pushes"), v->pushes_exact);
+	if (m->measured[MEASURE_RING_FULL]) {
+		same(c, "full exits", at(t, "full_exits"), r->full_exits);
+		same(c, "stalls", at(at(t, "stalls"), "ended"), r->stalls);
+		within(c, "stalls", at(at(t, "stalls"), "seconds"), r->stall_ns);
+	}
+}
+
+static void compare_ring(struct compare *c, const struct model *m, struct json_object *t,
+			 const struct model_vm *vm)
+{
+	struct json_object *vcpus = at(t, "vcpus");
+	const struct ms_ring_vm *r = &vm->ring;
+
+	if (m->measured[MEASURE_RING]) {
+		same(c, "pushes", at(t, "pushes"), r->pushes);
+		same(c, "resets", at(at(t, "resets"), "calls"), r->resets);
+		same(c, "reset events", at(t, "reset_events"), r->reset_events);
+		same(c, "entries reset", at(t, "reset_entries"), r->reset_entries);
+		same(c, "high-water mark", at(t, "high_water"), r->used_max);
+		same_fill(c, at(t, "occupancy"), r->fill);
+	}
+	if (m->measured[MEASURE_RING_FULL])
+		same(c, "full exits", at(t, "full_exits"), r->full_exits);
+	if (m->measured[MEASURE_RING_EXACT])
+		same(c, "pushes one by one", at(t, "pushes"), vm->pushes_exact);
+	if (m->measured[MEASURE_RING_RESET_TIME])
+		within(c, "resets", at(at(t, "resets"), "seconds"), r->reset.sum_ns);
+	for (size_t i = 0; i < vm->vcpus; i++) {
+		__u64 id = vm->vcpu[i].ring.vcpu_id;
+
+		snprintf(c->where, sizeof(c->where), "vCPU %llu", id);
+		compare_vcpu(c, m, vcpus ? json_object_array_get_idx(vcpus, id) : NULL, &vm->vcpu[i]);
+	}
+	snprintf(c->where, sizeof(c->where), "VM");
+	same(c, "rings", json_object_new_uint64(vcpus ? json_object_array_length(vcpus) : 0), vm->vcpus);
+}
+
+static void compare_log(struct compare *c, const struct model *m, struct json_object *t,
+			const struct model_vm *vm)
+{
+	static const struct {
+		const char *key;
+		enum model_measure measure;
+	} op[MS_LOG_OPS] = {
+		[MS_LOG_GET] = { "get", MEASURE_LOG_GET },
+		[MS_LOG_CLEAR] = { "clear", MEASURE_LOG_CLEAR },
+		[MS_LOG_ON] = { "logging_on", MEASURE_LOG_TOGGLE },
+		[MS_LOG_OFF] = { "logging_off", MEASURE_LOG_TOGGLE },
+	};
+
+	for (int i = 0; i < MS_LOG_OPS; i++) {
+		struct json_object *o = at(t, op[i].key);
+
+		/* a ring VM has no GET and no CLEAR to tell of */
+		if (!m->measured[op[i].measure] || (!o && vm->has_ring))
+			continue;
+		snprintf(c->where, sizeof(c->where), "%s", op[i].key);
+		same(c, "calls", at(o, "calls"), vm->log.op[i].calls);
+		within(c, "time", at(o, "seconds"), vm->log.op[i].time.sum_ns);
+		if (i <= MS_LOG_CLEAR)
+			same(c, "bytes", at(o, "bitmap_bytes"), vm->log.op[i].bytes);
+		else
+			same(c, "pages", at(o, "pages"), vm->log.op[i].pages);
+	}
+}
+
+int truth_compare(const char *text, bool since_barrier, const struct model *m)
+{
+	struct json_object *root = json_tokener_parse(text), *vm, *span;
+	struct compare c = { .where = "VM" };
+	int ret = -EINVAL;
+
+	if (!root)
+		return ret;
+	vm = at(root, "vms");
+	vm = vm ? json_object_array_get_idx(vm, 0) : NULL;
+	span = at(vm, since_barrier ? "since_barrier" : "total");
+	if (!span)
+		goto out;
+	if (m->vms != 1) {
+		printf("# %zu VMs of this process were seen, there is one\n", m->vms);
+		ret = 1;
+		goto out;
+	}
+	if (m->vm[0].has_ring)
+		compare_ring(&c, m, span, &m->vm[0]);
+	compare_log(&c, m, span, &m->vm[0]);
+	ret = c.differ;
+	if (!c.compared) {
+		printf("# nothing of this case is measured here\n");
+		ret = 0;
+	}
+out:
+	json_object_put(root);
+	return ret;
+}
