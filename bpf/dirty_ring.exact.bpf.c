@@ -13,6 +13,19 @@ static __noinline u64 ms_push_vm(u64 ring)
 	return r ? r->vm : 0;
 }
 
+/* The vCPU of @ring runs again. */
+static __noinline int ms_push_resumed(struct ms_push *p, u64 ring)
+{
+	struct ms_ring *r = bpf_map_lookup_elem(&ms_rings, &ring);
+
+	if (!p)
+		return 0;
+	p->stalled = 0;
+	if (r)
+		ms_stall_end(r, ms_ring_vm(r->vm));
+	return 0;
+}
+
 /* The vCPU's own thread, so one writer a slot. */
 SEC("tp_btf/kvm_dirty_ring_push")
 int BPF_PROG(ms_ring_push, struct kvm_dirty_ring *ring)
@@ -36,6 +49,9 @@ int BPF_PROG(ms_ring_push, struct kvm_dirty_ring *ring)
 		ms_push_fold(p);
 	if (!p->vm)
 		p->vm = ms_push_vm(addr);
+	/* one that KVM emulates never enters the guest, but it dirties a page */
+	if (p->stalled)
+		ms_push_resumed(p, addr);
 	p->pushes++;
 	if (dirty - reset > p->used_max)
 		p->used_max = dirty - reset;
@@ -61,18 +77,13 @@ SEC("tp_btf/kvm_entry")
 int BPF_PROG(ms_vcpu_entry, struct kvm_vcpu *vcpu)
 {
 	struct ms_push *p;
-	struct ms_ring *r;
 	u64 ring;
 
 	if (!vcpu)
 		return 0;
 	ring = ms_first_arg(ctx) + bpf_core_field_offset(struct kvm_vcpu, dirty_ring);
 	p = ms_push_slot(ring, false);
-	if (!p || !p->stalled)
-		return 0;
-	p->stalled = 0;
-	r = bpf_map_lookup_elem(&ms_rings, &ring);
-	if (r)
-		ms_stall_end(r, ms_ring_vm(r->vm));
+	if (p && p->stalled)
+		ms_push_resumed(p, ring);
 	return 0;
 }

@@ -143,6 +143,25 @@ static __always_inline void ms_vm_end(u64 kvm)
 	bpf_map_delete_elem(&ms_vm_ids, &kvm);
 }
 
+/*
+ * Where nobody tells us that a VM ended, the one at a known address is the known
+ * one only if its owner is the same. The address of the owner's mm alone would
+ * not do: it is given to the next process as readily as that of the VM.
+ */
+static __always_inline bool ms_vm_is(struct ms_vm *vm, struct mm_struct *mm)
+{
+	struct ms_config *config = ms_config_get();
+	struct task_struct *owner;
+
+	if (config && config->ends)
+		return true;
+	if (vm->mm != (u64)mm)
+		return false;
+	owner = ms_owner(mm);
+	return vm->tgid == (u32)BPF_CORE_READ(owner, tgid) &&
+	       vm->start_boottime == BPF_CORE_READ(owner, group_leader, start_boottime);
+}
+
 /* The id of @kvm, which is alive; 0 when there is no room for another VM. */
 static __always_inline u64 ms_vm_id(struct kvm *kvm)
 {
@@ -153,7 +172,7 @@ static __always_inline u64 ms_vm_id(struct kvm *kvm)
 
 	if (id) {
 		vm = bpf_map_lookup_elem(&ms_vms, id);
-		if (vm && vm->mm == (u64)mm) {
+		if (vm && ms_vm_is(vm, mm)) {
 			/* rings may be enabled after the VM was first seen */
 			if (!vm->ring_bytes && bpf_core_field_exists(kvm->dirty_ring_size))
 				vm->ring_bytes = BPF_CORE_READ(kvm, dirty_ring_size);

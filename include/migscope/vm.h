@@ -44,6 +44,7 @@ enum ms_self {
 struct ms_config {
 	__u32 seeded;		/* rings that ran before us were all recorded: an unknown ring is new */
 	__u32 exact;		/* exact mode: a stall ends at the vCPU's next entry */
+	__u32 ends;		/* the end of a VM is hooked: an address that is known is the VM we know */
 };
 
 #endif

@@ -400,6 +400,7 @@ static void set_config(struct bpf_host *host, bool seeded)
 	struct ms_config config = {
 		.seeded = seeded,
 		.exact = bpf_host_has(host, "vcpu_entry") && bpf_host_has(host, "ring_stalled"),
+		.ends = bpf_host_has(host, "vm_destroy"),
 	};
 	int fd = bpf_host_map(host, "ms_config");
 	__u32 zero = 0;

@@ -76,7 +76,9 @@ static void compare_vcpu(struct compare *c, const struct model *m, struct json_o
 	if (m->measured[MEASURE_RING_FULL]) {
 		same(c, "full exits", at(t, "full_exits"), r->full_exits);
 		same(c, "stalls", at(at(t, "stalls"), "ended"), r->stalls);
-		within(c, "stalls", at(at(t, "stalls"), "seconds"), r->stall_ns);
+		/* exact mode goes on to the vCPU's next entry, which kvmload does not see */
+		if (!m->measured[MEASURE_RING_EXACT])
+			within(c, "stalls", at(at(t, "stalls"), "seconds"), r->stall_ns);
 	}
 }
 
