@@ -52,7 +52,7 @@ int BPF_PROG(ms_ring_reset, struct kvm_dirty_ring *ring)
 	r->last_reset = reset;
 	ms_ring_write(r);
 
-	if (!(config && config->exact) && dirty - reset < r->soft_limit)
+	if (!(config && config->stall_by_run) && dirty - reset < r->soft_limit)
 		ms_stall_end(r, v);
 	return 0;
 }
@@ -82,7 +82,7 @@ int BPF_PROG(ms_ring_exit, struct kvm_vcpu *vcpu)
 	 * The reset that frees the ring may have run since KVM looked: then it saw
 	 * no stall to end, and it has moved reset_index before it could look.
 	 */
-	if (!(config && config->exact) &&
+	if (!(config && config->stall_by_run) &&
 	    BPF_CORE_READ(ring, dirty_index) - BPF_CORE_READ(ring, reset_index) < r->soft_limit)
 		ms_stall_end(r, v);
 	return 0;

@@ -23,15 +23,7 @@ int BPF_PROG(ms_ring_alloc)
 SEC("fentry/kvm_dirty_ring_free")
 int BPF_PROG(ms_ring_free, struct kvm_dirty_ring *ring)
 {
-	u64 key = (u64)ring;
-	struct ms_ring *r = bpf_map_lookup_elem(&ms_rings, &key);
-
-	/* every vCPU passes here, those without a ring as well */
-	if (!r)
-		return 0;
-	ms_ring_peak(r, ms_ring_vm(r->vm), BPF_CORE_READ(ring, dirty_index) - r->last_reset);
-	ms_ring_close(r, ms_ring_vm(r->vm), BPF_CORE_READ(ring, dirty_index) - r->last_dirty);
-	bpf_map_delete_elem(&ms_rings, &key);
+	ms_ring_end(ring);
 	return 0;
 }
 

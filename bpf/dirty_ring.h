@@ -122,6 +122,21 @@ static __always_inline struct ms_ring *ms_ring_add(struct kvm_dirty_ring *ring, 
 	return bpf_map_lookup_elem(&ms_rings, &key);
 }
 
+/* The end of a ring; every vCPU passes here, those without a ring as well. */
+static __always_inline void ms_ring_end(struct kvm_dirty_ring *ring)
+{
+	u64 key = (u64)ring;
+	struct ms_ring *r = bpf_map_lookup_elem(&ms_rings, &key);
+	u32 dirty;
+
+	if (!r)
+		return;
+	dirty = BPF_CORE_READ(ring, dirty_index);
+	ms_ring_peak(r, ms_ring_vm(r->vm), dirty - r->last_reset);
+	ms_ring_close(r, ms_ring_vm(r->vm), dirty - r->last_dirty);
+	bpf_map_delete_elem(&ms_rings, &key);
+}
+
 /*
  * The state of a ring that is alive; NULL when there is no room for it.
  *

@@ -24,6 +24,7 @@ struct ms_log_vm {
 		__u64 errors;	/* calls that did not */
 		__u64 bytes;	/* bitmap copied to or from user space; 0 for the toggles */
 		__u64 pages;	/* pages of the slots concerned, or of the range cleared */
+		__u64 dirty;	/* GET, CLEAR, from our own events only: pages reported, or tracked again */
 		struct ms_time_hist time;
 	} op[MS_LOG_OPS];
 	__u64 bytes_unknown;	/* GET calls whose slot's size could not be found */
@@ -31,7 +32,7 @@ struct ms_log_vm {
 };
 
 _Static_assert(sizeof(struct ms_log_vm) ==
-	       MS_LOG_OPS * (32 + sizeof(struct ms_time_hist)) + 16,
+	       MS_LOG_OPS * (40 + sizeof(struct ms_time_hist)) + 16,
 	       "ms_log_vm is shared with BPF");
 
 #endif

@@ -59,6 +59,12 @@ struct ms_ring_vm {
 	__u64 fill[MS_FILL_BUCKETS];
 	struct ms_time_hist stall;	/* one value per ended stall */
 	struct ms_time_hist reset;	/* one value per reset event: walk of one ring */
+	/* from our own events only */
+	__u64 windows;		/* groups of 64 gfns that the entries reset fell into */
+	__u64 mmu_calls;	/* calls into the MMU that they took */
+	__u64 rejected;		/* entries that named no page of the VM */
+	__u64 rejected_slot;	/* those of them whose slot did not exist */
+	__u64 hold_max_ns;	/* longest hold of mmu_lock at a reset */
 	__u32 used_max;		/* entries, of the ring whose fill came nearest to its soft limit */
 	__u32 used_max_soft_limit;	/* entries, that ring's */
 	__u32 size;		/* entries, of the last ring seen */
@@ -66,7 +72,7 @@ struct ms_ring_vm {
 };
 
 _Static_assert(sizeof(struct ms_ring_vm) ==
-	       8 * (10 + MS_FILL_BUCKETS) + 2 * sizeof(struct ms_time_hist) + 16,
+	       8 * (15 + MS_FILL_BUCKETS) + 2 * sizeof(struct ms_time_hist) + 16,
 	       "ms_ring_vm is shared with BPF");
 
 /*

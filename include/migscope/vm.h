@@ -43,7 +43,7 @@ enum ms_self {
 /* Map ms_config: one entry, written by user space before it attaches. */
 struct ms_config {
 	__u32 seeded;		/* rings that ran before us were all recorded: an unknown ring is new */
-	__u32 exact;		/* exact mode: a stall ends at the vCPU's next entry */
+	__u32 stall_by_run;	/* a stall ends when the vCPU runs again, which is hooked; else at the reset */
 	__u32 ends;		/* the end of a VM is hooked: an address that is known is the VM we know */
 };
 

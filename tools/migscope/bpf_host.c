@@ -63,18 +63,22 @@ static int log_keep(enum libbpf_print_level level, const char *fmt, va_list ap)
 	return 0;
 }
 
-static bool source_asked(const char *sources, const char *source)
+/* Is @name an element of the comma separated @list? */
+static bool in_list(const char *list, const char *name)
 {
-	size_t len = strlen(source);
+	size_t len = strlen(name);
 	const char *p;
 
-	/* the registry of VMs belongs to every source */
-	if (!sources || !strcmp(source, "vm"))
-		return true;
-	for (p = sources; (p = strstr(p, source)); p += len)
-		if ((p == sources || p[-1] == ',') && (!p[len] || p[len] == ','))
+	for (p = list; (p = strstr(p, name)); p += len)
+		if ((p == list || p[-1] == ',') && (!p[len] || p[len] == ','))
 			return true;
 	return false;
+}
+
+static bool source_asked(const char *sources, const char *source)
+{
+	/* the registry of VMs belongs to every source */
+	return !sources || !strcmp(source, "vm") || in_list(sources, source);
 }
 
 bool bpf_host_asked(const struct bpf_host *host, const char *source)
@@ -395,11 +399,35 @@ static bool worth_trying(struct bpf_host *host, struct probe *p)
 	return p->state == PROBE_OFF;
 }
 
+static bool named_in(const char *list, const char *name)
+{
+	return list && in_list(list, name);
+}
+
+/* A hook whose work an event does is not needed; the event is used where it is. */
+static void prefer_events(struct bpf_host *host, bool *want)
+{
+	for (size_t i = 0; i < host->probes; i++)
+		for (size_t k = 0; k < host->probes; k++) {
+			struct probe *p = &host->probe[i], *event = &host->probe[k];
+
+			if (!named_in(event->instead, p->name) ||
+			    !(want[k] || event->state == PROBE_ATTACHED))
+				continue;
+			want[i] = false;
+			if (p->state != PROBE_ATTACHED) {
+				p->state = PROBE_OFF;
+				snprintf(p->why, sizeof(p->why), "%s is there", event->name);
+			}
+		}
+}
+
 static void set_config(struct bpf_host *host, bool seeded)
 {
 	struct ms_config config = {
 		.seeded = seeded,
-		.exact = bpf_host_has(host, "vcpu_entry") && bpf_host_has(host, "ring_stalled"),
+		.stall_by_run = bpf_host_has(host, "ring_stall_over") ||
+				(bpf_host_has(host, "vcpu_entry") && bpf_host_has(host, "ring_stalled")),
 		.ends = bpf_host_has(host, "vm_destroy"),
 	};
 	int fd = bpf_host_map(host, "ms_config");
@@ -436,6 +464,7 @@ int bpf_host_attach(struct bpf_host *host)
 	kernel_info_refresh(host->kernel);
 	for (size_t i = 0; i < host->probes; i++)
 		want[i] = worth_trying(host, &host->probe[i]);
+	prefer_events(host, want);
 	load_and_attach(host, want);
 	free(want);
 
@@ -467,9 +496,14 @@ const struct probe *bpf_host_probes(const struct bpf_host *host, size_t *n)
 
 bool bpf_host_has(const struct bpf_host *host, const char *probe)
 {
-	const struct probe *p = find_probe((struct bpf_host *)host, probe);
+	for (size_t i = 0; i < host->probes; i++) {
+		const struct probe *p = &host->probe[i];
 
-	return p && p->state == PROBE_ATTACHED;
+		if (p->state == PROBE_ATTACHED &&
+		    (!strcmp(p->name, probe) || named_in(p->instead, probe)))
+			return true;
+	}
+	return false;
 }
 
 long bpf_host_read(const struct bpf_host *host, const char *probe, void **data)

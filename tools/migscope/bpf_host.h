@@ -42,6 +42,7 @@ int bpf_host_discover(struct bpf_host *host);
 bool bpf_host_stale(const struct bpf_host *host);
 
 const struct probe *bpf_host_probes(const struct bpf_host *host, size_t *n);
+/* Attached, itself or an event that does its work. */
 bool bpf_host_has(const struct bpf_host *host, const char *probe);
 bool bpf_host_asked(const struct bpf_host *host, const char *source);
 

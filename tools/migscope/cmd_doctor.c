@@ -57,7 +57,7 @@ static void print_text(const struct probe *probe, size_t n, const char *note)
 		       probe_state_name(p->state));
 		if (*p->why)
 			printf("  %-17s   %s\n", "", p->why);
-		if (p->state != PROBE_ATTACHED)
+		if (p->gives && p->state != PROBE_ATTACHED && p->state != PROBE_OFF)
 			printf("  %-17s   without it: no %s\n", "", p->gives);
 	}
 	if (note)
@@ -90,8 +90,11 @@ int cmd_doctor(const struct ms_opts *opts, int argc, char **argv)
 		ret = MS_EXIT_OK;
 	}
 	for (size_t i = 0; i < n; i++) {
-		usual += !probe[i].exact;
-		seen += !probe[i].exact && probe[i].state == PROBE_ATTACHED;
+		/* what only our kernel modules have is named, but no fault of this kernel */
+		if (probe[i].exact || probe[i].instead)
+			continue;
+		usual++;
+		seen += bpf_host_has(host, probe[i].name);
 	}
 	if (ret == MS_EXIT_OK && attached <= 0)
 		ret = MS_EXIT_BLIND;

@@ -88,8 +88,19 @@ bool kernel_info_module(const char *module)
 	if (!module)
 		return true;
 	snprintf(path, sizeof(path), "/sys/module/%s/initstate", module);
-	/* built in code has a folder of parameters at most, and no state */
 	return read_line(path, state, sizeof(state)) ? !strcmp(state, "live") : false;
+}
+
+/* Built in code that has parameters shows in /sys/module, but has no state there. */
+static bool built_in(const char *module)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/module/%s", module);
+	if (access(path, F_OK))
+		return false;
+	snprintf(path, sizeof(path), "/sys/module/%s/initstate", module);
+	return access(path, F_OK) && errno == ENOENT;
 }
 
 static struct btf *module_btf(struct kernel_info *info, const char *name)
@@ -144,15 +155,16 @@ enum probe_state kernel_info_target(struct kernel_info *info, const struct probe
 	args = target_args(info->vmlinux, p);
 	if (args < 0 && p->module) {
 		mod = module_btf(info, p->module);
-		if (!mod && !kernel_info_module(p->module)) {
+		if (!mod && !kernel_info_module(p->module) && !built_in(p->module)) {
 			snprintf(why, size, "%s is not loaded", p->module);
 			return PROBE_WAITING;
 		}
-		if (!mod) {
+		if (!mod && kernel_info_module(p->module)) {
 			snprintf(why, size, "module %s has no BTF", p->module);
 			return PROBE_MISSING;
 		}
-		args = target_args(mod, p);
+		if (mod)
+			args = target_args(mod, p);
 	}
 	if (args < 0) {
 		snprintf(why, size, "this kernel has no %s %s",

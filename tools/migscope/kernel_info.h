@@ -17,7 +17,7 @@ void kernel_info_close(struct kernel_info *info);
 /* Forgets what was known of modules. */
 void kernel_info_refresh(struct kernel_info *info);
 
-/* True when the module is loaded and ready, or its code is built in and has a BTF. */
+/* True when the module is loaded and ready; false, too, when its code is built in. */
 bool kernel_info_module(const char *module);
 
 /*

@@ -47,10 +47,13 @@ enum model_measure {
 	MEASURE_RING_FULL,		/* full exits, stalls */
 	MEASURE_RING_NOW,		/* fill at this moment */
 	MEASURE_RING_RESET_TIME,
+	MEASURE_RING_RESET_WORK,	/* MMU calls, rejected entries, lock holds */
+	MEASURE_RING_STALL_RUN,		/* a stall is measured until the vCPU runs again */
 	MEASURE_RING_EXACT,
 	MEASURE_LOG_GET,
 	MEASURE_LOG_CLEAR,
 	MEASURE_LOG_TOGGLE,
+	MEASURE_LOG_DIRTY,		/* pages that a bitmap showed */
 	MEASURE_LOG_MARKS,
 	MEASURES
 };

@@ -22,7 +22,9 @@ enum probe_state {
 
 /*
  * A probe is one BPF program. @object is the file that it is in, for those who
- * load with bpftool; @gives what cannot be measured without it.
+ * load with bpftool; @gives what cannot be measured without it (NULL: nothing, another does it). A probe with
+ * @instead is on an event of our own kernel modules: where it is, the hooks that
+ * it names are not needed, and where it is not, they do what they can.
  */
 struct probe {
 	const char *source;
@@ -35,6 +37,7 @@ struct probe {
 	unsigned int min_args;	/* a target with fewer is another function */
 	bool exact;
 	const char *gives;
+	const char *instead;	/* names of the probes that this one takes the place of; NULL: of none */
 
 	/* filled by bpf_host */
 	enum probe_state state;

@@ -128,6 +128,13 @@ static struct json_object *ring_object(const struct model *m, const struct model
 	}
 	if (m->measured[MEASURE_RING_RESET_TIME])
 		add_time_hist(o, "reset_walk", &r->reset);
+	if (m->measured[MEASURE_RING_RESET_WORK]) {
+		add_u64(o, "reset_windows", r->windows);
+		add_u64(o, "reset_mmu_calls", r->mmu_calls);
+		add_u64(o, "rejected_entries", r->rejected);
+		add_u64(o, "rejected_no_slot", r->rejected_slot);
+		add_double(o, "mmu_lock_hold_max_seconds", r->hold_max_ns / 1e9);
+	}
 	for (size_t i = 0; i < vm->vcpus; i++)
 		json_object_array_add(vcpus, vcpu_object(m, &vm->vcpu[i]));
 	add(o, "vcpus", vcpus);
@@ -154,9 +161,14 @@ static struct json_object *log_object(const struct model *m, const struct model_
 			continue;
 		p = json_object_new_object();
 		add_u64(p, "calls", vm->log.op[i].calls);
-		add_u64(p, "errors", vm->log.op[i].errors);
+		if (!m->measured[MEASURE_LOG_DIRTY])
+			add_u64(p, "errors", vm->log.op[i].errors);
 		add_u64(p, "bytes", vm->log.op[i].bytes);
-		add_u64(p, "pages", vm->log.op[i].pages);
+		/* our event says how many were dirty, the hook how large the slot is */
+		if (i <= MS_LOG_CLEAR && m->measured[MEASURE_LOG_DIRTY])
+			add_u64(p, "dirty_pages", vm->log.op[i].dirty);
+		else
+			add_u64(p, "pages", vm->log.op[i].pages);
 		add_time_hist(p, "time", &vm->log.op[i].time);
 		add(o, op[i].key, p);
 	}
@@ -275,7 +287,8 @@ int render_json_probes(FILE *out, const struct probe *probe, size_t n, const cha
 		add(p, "exact", json_object_new_boolean(probe[i].exact));
 		if (probe[i].state == PROBE_REFUSED)
 			add(p, "errno", json_object_new_int(probe[i].err));
-		add_string(p, "gives", probe[i].gives);
+		if (probe[i].gives)
+			add_string(p, "gives", probe[i].gives);
 		json_object_array_add(list, p);
 	}
 	add(o, "probes", list);

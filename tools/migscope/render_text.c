@@ -35,7 +35,7 @@ static const char *count(char *buf, size_t size, double n)
 
 bool render_is_lost(const struct probe *p)
 {
-	return p->state != PROBE_ATTACHED && p->state != PROBE_OFF;
+	return p->gives && p->state != PROBE_ATTACHED && p->state != PROBE_OFF;
 }
 
 static const struct model_vm *find_vm(const struct model *m, __u64 id)
@@ -297,6 +297,7 @@ static void put_fill_hist(FILE *out, const __u64 *fill)
 static void report_ring(FILE *out, const struct model *m, const struct model_vm *vm)
 {
 	const struct ms_ring_vm *r = &vm->ring;
+	char hold[16];
 
 	fprintf(out, "  rings: %llu of %u entries, soft limit %u\n", r->rings, r->size,
 		r->soft_limit);
@@ -319,6 +320,12 @@ static void report_ring(FILE *out, const struct model *m, const struct model_vm 
 	}
 	if (m->measured[MEASURE_RING_RESET_TIME])
 		put_time_hist(out, "walk of one ring at a reset", &r->reset);
+	if (m->measured[MEASURE_RING_RESET_WORK]) {
+		fprintf(out, "  resets took %llu MMU calls for %llu windows; %llu entries rejected\n",
+			r->mmu_calls, r->windows, r->rejected);
+		fprintf(out, "  longest hold of mmu_lock at a reset: %s\n",
+			duration(hold, sizeof(hold), r->hold_max_ns));
+	}
 	if (!vm->vcpus)
 		return;
 	fprintf(out, "  %6s %7s %7s %9s %10s %8s %8s\n", "vCPU", "used", "max", "of limit",
@@ -349,7 +356,10 @@ static void report_log(FILE *out, const struct model *m, const struct model_vm *
 		    !(vm->log.op[i].calls || vm->log.op[i].errors))
 			continue;
 		put_time_hist(out, op[i].what, &vm->log.op[i].time);
-		fprintf(out, "    %llu pages covered", vm->log.op[i].pages);
+		if (i <= MS_LOG_CLEAR && m->measured[MEASURE_LOG_DIRTY])
+			fprintf(out, "    %llu dirty pages", vm->log.op[i].dirty);
+		else
+			fprintf(out, "    %llu pages covered", vm->log.op[i].pages);
 		if (i <= MS_LOG_CLEAR)
 			fprintf(out, ", %llu bytes of bitmap", vm->log.op[i].bytes);
 		if (vm->log.op[i].errors)

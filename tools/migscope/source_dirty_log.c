@@ -13,6 +13,7 @@ static void measures(const struct bpf_host *host, bool *measured)
 				      bpf_host_has(host, "log_clear_end");
 	measured[MEASURE_LOG_TOGGLE] = bpf_host_has(host, "log_toggle_begin") &&
 				       bpf_host_has(host, "log_toggle_end");
+	measured[MEASURE_LOG_DIRTY] = bpf_host_has(host, "log_sync");
 	measured[MEASURE_LOG_MARKS] = bpf_host_has(host, "log_mark");
 }
 

@@ -20,6 +20,10 @@ static void measures(const struct bpf_host *host, bool *measured)
 				     bpf_host_has(host, "vm_files");
 	measured[MEASURE_RING_RESET_TIME] = bpf_host_has(host, "ring_reset_begin") &&
 					    bpf_host_has(host, "ring_reset_end");
+	measured[MEASURE_RING_RESET_WORK] = bpf_host_has(host, "ring_reset_done");
+	measured[MEASURE_RING_STALL_RUN] = bpf_host_has(host, "ring_stall_over") ||
+					   (bpf_host_has(host, "vcpu_entry") &&
+					    bpf_host_has(host, "ring_stalled"));
 	measured[MEASURE_RING_EXACT] = bpf_host_has(host, "ring_push");
 }
 
