@@ -53,19 +53,21 @@ tap_compare() {	# STATUS DESC GOT WORDS WANTED
 	fi
 }
 
-diag() { sed 's/^/# /' <<<"$*" >&2; }
-note() { sed 's/^/# /' <<<"$*"; }
+note() { local words="$*"; echo "# ${words//$'\n'/$'\n# '}"; }
+diag() { note "$@" >&2; }
 
 plan() { tap_planned=$1; echo "1..$1"; }
 
-done_testing() { [ -n "$tap_planned" ] || echo "1..$tap_count"; }
+# 1..0 would be a skipped file
+done_testing() { [ -n "$tap_planned" ] || [ $tap_count -eq 0 ] || echo "1..$tap_count"; }
 
-skip_all() { echo "1..0 # SKIP $*"; exit 0; }
+skip_all() { echo "1..0 # SKIP ${*:?a skip has a reason}"; exit 0; }
 
 bail_out() { echo "Bail out! $*"; exit 1; }
 
 skip() {
 	local n
+	: "${2:?a skip has a reason}"
 	for ((n = 0; n < $1; n++)); do
 		tap_count=$((tap_count + 1))
 		echo "ok $tap_count # SKIP ${*:2}"
