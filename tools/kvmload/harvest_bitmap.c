@@ -16,7 +16,7 @@ static void take_page(struct kl_vm *vm, u64 page)
 {
 	u8 was;
 
-	if (page >= vm->mem_pages || !(vm->page[page] & KL_P_PLANNED)) {
+	if (!kl_planned(vm, page)) {
 		kl_wrong(vm, "page %llu is dirty, but nobody was told to write it",
 			 (unsigned long long)page);
 		return;

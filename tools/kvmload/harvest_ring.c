@@ -49,9 +49,8 @@ static void count_push(struct kl_vcpu *v, const struct kvm_dirty_gfn *e)
 		v->count[KL_SINCE].pushes++;
 	}
 
-	if (e->slot != KL_SLOT_DATA || e->offset >= vm->mem_pages ||
-	    e->offset / vm->region != v->id ||
-	    !(vm->page[e->offset] & KL_P_PLANNED)) {
+	if (e->slot != KL_SLOT_DATA || !kl_planned(vm, e->offset) ||
+	    e->offset / vm->region != v->id) {
 		kl_wrong(vm, "vCPU %u: entry for slot %u page %llu, which it was never told to write",
 			 v->id, e->slot, (unsigned long long)e->offset);
 		return;

@@ -224,6 +224,12 @@ void *kl_alloc(size_t n, size_t size);
 void kl_parse(struct kl_opts *o, int argc, char **argv);
 
 /* plan.c */
+static inline bool kl_planned(const struct kl_vm *vm, u64 page)
+{
+	/* other flags of the byte may change while we look */
+	return page < vm->mem_pages &&
+	       __atomic_load_n(&vm->page[page], __ATOMIC_RELAXED) & KL_P_PLANNED;
+}
 void kl_plan_shape(struct kl_vm *vm);
 void kl_plan_vcpu(struct kl_vcpu *v);
 u64 kl_plan_value(const struct kl_vcpu *v, u64 pass);
