@@ -239,9 +239,12 @@ int render_json(FILE *out, const struct model *m, bool final)
 		[MS_SELF_UNMATCHED] = "unmatched",
 	};
 	struct json_object *o = json_object_new_object(), *list;
+	char time[40];
 
 	add(o, "schema", json_object_new_int(1));
-	add_double(o, "time", m->time);
+	/* nine digits of Unix time are ten seconds */
+	snprintf(time, sizeof(time), "%.6f", m->time);
+	add(o, "time", json_object_new_double_s(m->time, time));
 	add_double(o, "elapsed", m->elapsed);
 	add_double(o, "interval", m->interval);
 	add(o, "final", json_object_new_boolean(final));
