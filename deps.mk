@@ -3,7 +3,7 @@
 # no kernel headers are among them: kernel/workbench/fetch unpacks those aside.
 
 DEPS := gcc make clang llvm libbpf-dev libelf-dev zlib1g-dev libjson-c-dev \
-	perl python3-minimal jq xz-utils zstd kmod bc bison flex libssl-dev \
+	perl python3 jq xz-utils zstd kmod bc bison flex libssl-dev \
 	qemu-system-x86 qemu-utils busybox-static cpio socat strace util-linux \
 	linux-perf bpftool bpftrace sparse dwarves libdw-dev codespell shellcheck
 

@@ -68,9 +68,9 @@ class Reports:
             total += (ticks[-1]["written"] - ticks[0]["written"]) * 1000 / (ticks[-1]["ms"] - ticks[0]["ms"])
         return total
 
-    def longest_gap(self, since=0):
-        """Longest time in seconds that a CPU was kept from running, in reports SINCE on."""
-        return max((tick["gap_ms"] for tick in self.ticks[since:]), default=0) / 1000
+    def longest_gap(self, first, end=None):
+        """Longest time in seconds that a CPU was kept from running, in reports FIRST to END."""
+        return max((tick["gap_ms"] for tick in self.ticks[first:end]), default=0) / 1000
 
 
 class Machine:

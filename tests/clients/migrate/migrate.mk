@@ -19,5 +19,7 @@ $(BUILD)/$(MIGRATE)/guest/%.o: $(MIGRATE)/guest/%.S $(MIGRATE)/guest/guest.h $(M
 $(MIGRATE_GUEST): $(MIGRATE_OBJS) $(MIGRATE)/guest/guest.lds
 	$(LD) -m elf_i386 -nostdlib -z noexecstack -T $(MIGRATE)/guest/guest.lds -o $@ $(MIGRATE_OBJS)
 
-demo: $(DEPS_STAMP) $(MIGRATE_GUEST)
+check: $(MIGRATE_GUEST)
+
+demo: all $(MIGRATE_GUEST)
 	@$(MIGRATE)/demo
