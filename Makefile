@@ -17,7 +17,7 @@ PREFIX		?= /usr/local
 VERSION		:= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 CFLAGS		?= -O2 -g
-MS_CFLAGS	:= -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wno-missing-field-initializers -Werror -Iinclude -DMIGSCOPE_VERSION='"$(VERSION)"'
+MS_CFLAGS	:= -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wno-missing-field-initializers -Werror -Iinclude -I$(BUILD)/include
 
 .PHONY: all demo check modules install deps lint bench mutants help clean
 all:
@@ -27,6 +27,13 @@ include bpf/bpf.mk
 include tools/tools.mk
 include kernel/kernel.mk
 include tests/tests.mk
+
+# Rewritten only when it changes: what shows the version is built anew, and no more.
+$(BUILD)/include/version.h: FORCE
+	@mkdir -p $(@D)
+	@echo '#define MIGSCOPE_VERSION "$(VERSION)"' | cmp -s - $@ || \
+		echo '#define MIGSCOPE_VERSION "$(VERSION)"' > $@
+FORCE:
 
 help:
 	@sed -n 's/^##//p' $(MAKEFILE_LIST)

@@ -10,7 +10,7 @@ all: $(BUILD)/migscope
 $(BUILD)/migscope: $(MIGSCOPE_OBJS)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(MIGSCOPE_LIBS)
 
-$(BUILD)/tools/%.o: tools/%.c | $(DEPS_STAMP)
+$(BUILD)/tools/%.o: tools/%.c | $(DEPS_STAMP) $(BUILD)/include/version.h
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
@@ -21,3 +21,11 @@ $(BUILD)/tools/migscope/programs.o: tools/migscope/programs.S $(BUILD)/bpf/migsc
 
 -include $(MIGSCOPE_OBJS:.o=.d)
 -include $(wildcard tools/*/*.mk)
+
+##make install	to $(DESTDIR)$(PREFIX): the tool, its workload, the BPF objects
+install: all
+	install -D -m 755 $(BUILD)/migscope $(DESTDIR)$(PREFIX)/bin/migscope
+	install -D -m 755 $(BUILD)/kvmload $(DESTDIR)$(PREFIX)/libexec/migscope/kvmload
+	install -d $(DESTDIR)$(PREFIX)/lib/migscope/bpf
+	install -m 644 $(BPF_OBJS) $(DESTDIR)$(PREFIX)/lib/migscope/bpf/
+	install -D -m 644 tools/migscope/SCHEMA.md $(DESTDIR)$(PREFIX)/share/doc/migscope/SCHEMA.md

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+#include <version.h>
 
 #include "kvmload.h"
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <version.h>
 
 volatile sig_atomic_t ms_stop;
 
