@@ -8,7 +8,7 @@ from qmp import Qmp, QmpError
 
 # below the dirtied area: what firmware and the guest's own image need
 BASE_MIB = 16
-START_SECONDS = 60
+START_SECONDS = 90
 
 
 class Failure(Exception):

@@ -36,6 +36,7 @@ scope() { tail -n 1 "$TAP_TMP/$1.ndjson" | jq -r ".vms[0]$2"; }
 
 arrived() {
 	is "$1: QEMU says it completed" "$(qemu "$1" .result.status)" completed
+	ok "$1: and how long it took" jq -e '.result | .total_seconds > 0 and .downtime_seconds > 0' "$TAP_TMP/$1.json"
 	num "$1: in several rounds" "$(qemu "$1" .result.rounds)" -ge 3
 	is "$1: every page was checked" "$(qemu "$1" .verification.pages_checked)" $PAGES
 	is "$1: none lost a write" "$(qemu "$1" .verification.pages_bad)" 0
