@@ -31,4 +31,32 @@ $(BUILD)/clients/%: tests/clients/%.c
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) $(CFLAGS) $< -o $@
 
+# what make check boots is built before
 check: testmods clients
+
+##make mutants		break our code in every way we know: is it noticed?
+mutants: $(DEPS_STAMP)
+	@tests/mutants/run
+
+##make bench		what our modules cost against the base's, in instructions
+bench: $(DEPS_STAMP)
+	@tests/bench/run $(ROWS)
+
+.PHONY: lint-kernel modules_install modules_uninstall check-debug
+lint: lint-kernel
+lint-kernel: modules
+	@$(WB)/lint $(KVER)
+
+##make check-debug	the tests that run on the debug kernel, which is built if need be
+check-debug: debug-kernel
+	@$(MAKE) testmods clients
+	@tests/run -k debug
+	@tests/run -k host tests/unit/debug_reports.t
+
+##make modules_install	ours before the kernel's own, signed if there is a key (DESTDIR=...)
+modules_install:
+	@DESTDIR=$(DESTDIR) $(WB)/install $(KVER)
+
+##make modules_uninstall	and back
+modules_uninstall:
+	@DESTDIR=$(DESTDIR) $(WB)/install -u

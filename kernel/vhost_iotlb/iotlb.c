@@ -28,16 +28,9 @@ INTERVAL_TREE_DEFINE(struct vhost_iotlb_map, rb, u64, __subtree_last,
 static void table_unlink(struct vhost_iotlb *iotlb, struct vhost_iotlb_map *map)
 {
 	maps_remove(map, &iotlb->root);
-	list_del(&map->link);
+	/* freed or linked anew at once: not worth poisoning */
+	__list_del_entry(&map->link);
 	iotlb->nmaps--;
-}
-
-static void table_link(struct vhost_iotlb *iotlb, struct vhost_iotlb_map *map)
-{
-	maps_insert(map, &iotlb->root);
-	list_add_tail(&map->link, &iotlb->list);
-	iotlb->nmaps++;
-	trace_vhost_iotlb_add(iotlb, map->start, map->last, map->perm);
 }
 
 static struct vhost_iotlb_map *table_retire_oldest(struct vhost_iotlb *iotlb)
@@ -51,38 +44,84 @@ static struct vhost_iotlb_map *table_retire_oldest(struct vhost_iotlb *iotlb)
 }
 
 /*
- * Room for @want maps: from the allocator while the table may grow, then from
- * its oldest maps. All are had or none: nothing is retired before all that
- * can fail has succeeded.
+ * Is there room for @want maps more, be it by retiring others? Nothing may be
+ * retired before everything else that can fail has succeeded.
  */
-static int table_get_maps(struct vhost_iotlb *iotlb,
-			  struct vhost_iotlb_map **maps, unsigned int want)
+static int table_check_room(const struct vhost_iotlb *iotlb, unsigned int want)
 {
-	unsigned int room, fresh, i;
-
 	if (!iotlb->limit)
 		return -EINVAL;
 	if (want > iotlb->limit)
 		return -ENOSPC;
-
-	room = iotlb->limit - min(iotlb->nmaps, iotlb->limit);
-	if (want > room && !(iotlb->flags & VHOST_IOTLB_FLAG_RETIRE))
+	if (want > iotlb->limit - iotlb->nmaps &&
+	    !(iotlb->flags & VHOST_IOTLB_FLAG_RETIRE))
 		return -ENOSPC;
-
-	fresh = min(want, room);
-	for (i = 0; i < fresh; i++) {
-		maps[i] = kmalloc(sizeof(*maps[i]), GFP_ATOMIC);
-		if (!maps[i])
-			goto err_free;
-	}
-	for (; i < want; i++)
-		maps[i] = table_retire_oldest(iotlb);
 	return 0;
+}
 
-err_free:
-	while (i--)
-		kfree(maps[i]);
-	return -ENOMEM;
+static __always_inline void
+table_insert(struct vhost_iotlb *iotlb, struct vhost_iotlb_map *map, u64 start,
+	     u64 last, u64 addr, unsigned int perm, void *opaque)
+{
+	map->start = start;
+	map->last = last;
+	map->size = last - start + 1;
+	map->addr = addr;
+	map->perm = perm;
+	map->opaque = opaque;
+	maps_insert(map, &iotlb->root);
+	list_add_tail(&map->link, &iotlb->list);
+	iotlb->nmaps++;
+	trace_vhost_iotlb_add(iotlb, start, last, perm);
+}
+
+/*
+ * The size of a map of all addresses does not fit in its field: it is kept
+ * as two, which come to be together or not at all.
+ */
+static noinline int table_add_all(struct vhost_iotlb *iotlb, u64 addr,
+				  unsigned int perm, void *opaque)
+{
+	const u64 half = 1ULL << 63;
+	struct vhost_iotlb_map *lower, *upper;
+	unsigned int room = iotlb->limit - iotlb->nmaps;
+	int err = table_check_room(iotlb, 2);
+
+	if (err)
+		return err;
+	lower = room > 0 ? kmalloc(sizeof(*lower), GFP_ATOMIC) : NULL;
+	upper = room > 1 ? kmalloc(sizeof(*upper), GFP_ATOMIC) : NULL;
+	if ((room > 0 && !lower) || (room > 1 && !upper)) {
+		kfree(lower);
+		kfree(upper);
+		return -ENOMEM;
+	}
+	table_insert(iotlb, lower ?: table_retire_oldest(iotlb), 0, half - 1,
+		     addr, perm, opaque);
+	table_insert(iotlb, upper ?: table_retire_oldest(iotlb), half, U64_MAX,
+		     addr + half, perm, opaque);
+	return 0;
+}
+
+static __always_inline int table_add(struct vhost_iotlb *iotlb, u64 start,
+				     u64 last, u64 addr, unsigned int perm,
+				     void *opaque)
+{
+	struct vhost_iotlb_map *map;
+	int err;
+
+	if (likely(iotlb->nmaps < iotlb->limit)) {
+		map = kmalloc(sizeof(*map), GFP_ATOMIC);
+		if (!map)
+			return -ENOMEM;
+	} else {
+		err = table_check_room(iotlb, 1);
+		if (err)
+			return err;
+		map = table_retire_oldest(iotlb);
+	}
+	table_insert(iotlb, map, start, last, addr, perm, opaque);
+	return 0;
 }
 
 /**
@@ -94,8 +133,7 @@ err_free:
  * @perm: VHOST_MAP_RO, VHOST_MAP_WO or both
  * @opaque: kept with the map, for whoever finds it
  *
- * The size of a map of all addresses does not fit in its field: it is kept
- * as two maps, which come to be together or not at all.
+ * All addresses make two maps, or none.
  *
  * Return: 0; -EINVAL for a range that ends before it starts, or a table that
  * may hold nothing; -ENOSPC when the table is full and does not retire, or can
@@ -104,29 +142,17 @@ err_free:
 int vhost_iotlb_add_range_ctx(struct vhost_iotlb *iotlb, u64 start, u64 last,
 			      u64 addr, unsigned int perm, void *opaque)
 {
-	unsigned int i, pieces = start == 0 && last == U64_MAX ? 2 : 1;
-	/* of all but the last piece, of which there is one in nearly all cases */
-	const u64 half = 1ULL << 63;
-	struct vhost_iotlb_map *maps[2];
 	int err;
 
-	err = last < start ? -EINVAL : table_get_maps(iotlb, maps, pieces);
-	if (err) {
+	if (unlikely(last < start))
+		err = -EINVAL;
+	else if (unlikely(last - start == U64_MAX))
+		err = table_add_all(iotlb, addr, perm, opaque);
+	else
+		err = table_add(iotlb, start, last, addr, perm, opaque);
+	if (unlikely(err))
 		trace_vhost_iotlb_reject(iotlb, start, last, err);
-		return err;
-	}
-
-	for (i = 0; i < pieces; i++) {
-		maps[i]->start = start + i * half;
-		maps[i]->last = i + 1 < pieces ? half - 1 : last;
-		maps[i]->size = maps[i]->last - maps[i]->start + 1;
-		maps[i]->addr = addr + i * half;
-		maps[i]->perm = perm;
-		maps[i]->flags_padding = 0;
-		maps[i]->opaque = opaque;
-		table_link(iotlb, maps[i]);
-	}
-	return 0;
+	return err;
 }
 EXPORT_SYMBOL_GPL(vhost_iotlb_add_range_ctx);
 
