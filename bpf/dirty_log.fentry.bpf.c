@@ -21,7 +21,13 @@ static __always_inline bool ms_slot_pages(struct kvm *kvm, u32 slot, u64 *pages)
 
 	if (!bpf_core_field_exists(slots->id_hash) || as_id > 1)
 		return false;
-	slots = as_id ? BPF_CORE_READ(kvm, memslots[1]) : BPF_CORE_READ(kvm, memslots[0]);
+	/* the second address space is x86's, for SMM */
+	if (as_id && bpf_core_field_exists(kvm->memslots[1]))
+		slots = BPF_CORE_READ(kvm, memslots[1]);
+	else if (!as_id)
+		slots = BPF_CORE_READ(kvm, memslots[0]);
+	if (!slots)
+		return false;
 	/* the two sets of slots, active and not, share their slots through two nodes each */
 	idx = BPF_CORE_READ(slots, node_idx) ? bpf_core_field_offset(struct kvm_memory_slot, id_node[1]) :
 					       bpf_core_field_offset(struct kvm_memory_slot, id_node[0]);
@@ -73,7 +79,7 @@ int BPF_PROG(ms_log_get_end, struct kvm *kvm, struct kvm_dirty_log *log, int ret
 	struct ms_call call;
 	u64 pages;
 
-	if (!ms_call_end(&call))
+	if (!ms_call_end(&call) || call.op != MS_LOG_GET)
 		return 0;
 	v = ms_log_vm(call.vm);
 	if (!v)
@@ -104,7 +110,7 @@ int BPF_PROG(ms_log_clear_end, struct kvm *kvm, struct kvm_clear_dirty_log *log,
 	struct ms_call call;
 	u64 pages;
 
-	if (!ms_call_end(&call))
+	if (!ms_call_end(&call) || call.op != MS_LOG_CLEAR)
 		return 0;
 	v = ms_log_vm(call.vm);
 	if (!v)
@@ -151,7 +157,7 @@ int BPF_PROG(ms_log_toggle_end, struct kvm *kvm, struct kvm_memory_slot *old,
 {
 	struct ms_log_vm *v;
 	struct ms_call call;
-	u32 op;
+	u64 op;
 
 	/* the kernel freed @old with the change: what it was stands in the call */
 	if (change != bpf_core_enum_value(enum kvm_mr_change, KVM_MR_FLAGS_ONLY))
@@ -160,7 +166,7 @@ int BPF_PROG(ms_log_toggle_end, struct kvm *kvm, struct kvm_memory_slot *old,
 		return 0;
 	v = ms_log_vm(call.vm);
 	op = call.op;
-	if (!v || op >= MS_LOG_OPS)
+	if (!v || (op != MS_LOG_ON && op != MS_LOG_OFF))
 		return 0;
 	ms_log_done(v, op, call.start_ns, ret);
 	if (!ret)

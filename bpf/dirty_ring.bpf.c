@@ -15,19 +15,24 @@ int BPF_PROG(ms_ring_reset, struct kvm_dirty_ring *ring)
 	u32 reset, dirty, entries, used, b;
 	struct ms_ring_vm *v;
 	struct ms_ring *r;
+	bool old, first;
 
 	if (!ring)
 		return 0;
-	r = ms_ring_get(ring);
-	if (!r)
+	r = ms_ring_get(ring, &old);
+	/* what this reset took of a ring that ran before us is not known */
+	if (!r || old)
 		return 0;
 	/* reset_index first: a push between the two reads must not look like a negative fill */
 	reset = BPF_CORE_READ(ring, reset_index);
 	dirty = BPF_CORE_READ(ring, dirty_index);
+	first = !BPF_CORE_READ(ms_ring_vcpu(ring), vcpu_idx);
 	v = ms_ring_vm(r->vm);
 
 	entries = reset - r->last_reset;
-	used = dirty - r->last_reset;
+	used = r->walk_used ? r->walk_used - 1 : dirty - r->last_reset;
+	if (used > r->size)
+		used = r->size;
 	b = ms_fill_bucket(used, r->soft_limit);
 	if (b >= MS_FILL_BUCKETS)
 		return 0;
@@ -40,16 +45,17 @@ int BPF_PROG(ms_ring_reset, struct kvm_dirty_ring *ring)
 	r->fill[b]++;
 	ms_ring_peak(r, v, used);
 	if (v) {
-		/* rings of one VM are reset under its slots_lock, pushes are folded in nowhere else */
-		v->resets += !r->vcpu_idx;
+		/* rings of one VM are reset under its slots_lock, in order of creation */
+		v->resets += first;
 		v->reset_events++;
 		v->reset_empty += !entries;
 		v->reset_entries += entries;
-		__sync_fetch_and_add(&v->pushes, dirty - r->last_dirty);
 		v->fill[b]++;
 	}
 	r->last_dirty = dirty;
 	r->last_reset = reset;
+	r->seen_dirty = dirty;
+	r->walk_used = 0;
 	ms_ring_write(r);
 
 	if (!(config && config->stall_by_run) && dirty - reset < r->soft_limit)
@@ -65,11 +71,12 @@ int BPF_PROG(ms_ring_exit, struct kvm_vcpu *vcpu)
 	struct kvm_dirty_ring *ring;
 	struct ms_ring_vm *v;
 	struct ms_ring *r;
+	bool old;
 
 	if (!vcpu)
 		return 0;
 	ring = (void *)vcpu + bpf_core_field_offset(struct kvm_vcpu, dirty_ring);
-	r = ms_ring_get(ring);
+	r = ms_ring_get(ring, &old);
 	if (!r)
 		return 0;
 	v = ms_ring_vm(r->vm);

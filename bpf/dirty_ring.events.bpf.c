@@ -10,7 +10,7 @@ SEC("tp_btf/kvm_dirty_ring_alloc")
 int BPF_PROG(ms_ring_alloc_event, struct kvm *kvm, struct kvm_dirty_ring *ring)
 {
 	if (ring)
-		ms_ring_add(ring, true);
+		ms_ring_begin(ring);
 	return 0;
 }
 
@@ -28,10 +28,11 @@ int BPF_PROG(ms_ring_reset_done, struct kvm *kvm, struct kvm_dirty_ring *ring, u
 {
 	struct ms_ring_vm *v;
 	struct ms_ring *r;
+	bool old;
 
 	if (!ring)
 		return 0;
-	r = ms_ring_get(ring);
+	r = ms_ring_get(ring, &old);
 	v = r ? ms_ring_vm(r->vm) : NULL;
 	if (!v)
 		return 0;
@@ -51,11 +52,12 @@ int BPF_PROG(ms_ring_stall_over, struct kvm_vcpu *vcpu)
 {
 	struct kvm_dirty_ring *ring;
 	struct ms_ring *r;
+	bool old;
 
 	if (!vcpu)
 		return 0;
 	ring = (void *)vcpu + bpf_core_field_offset(struct kvm_vcpu, dirty_ring);
-	r = ms_ring_get(ring);
+	r = ms_ring_get(ring, &old);
 	if (r)
 		ms_stall_end(r, ms_ring_vm(r->vm));
 	return 0;

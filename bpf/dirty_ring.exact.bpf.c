@@ -8,7 +8,8 @@
 /* Whose ring it is, asked once per ring. */
 static __noinline u64 ms_push_vm(u64 ring)
 {
-	struct ms_ring *r = ms_ring_get((struct kvm_dirty_ring *)ring);
+	bool old;
+	struct ms_ring *r = ms_ring_get((struct kvm_dirty_ring *)ring, &old);
 
 	return r ? r->vm : 0;
 }

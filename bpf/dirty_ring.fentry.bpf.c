@@ -16,7 +16,7 @@ int BPF_PROG(ms_ring_alloc)
 		return 0;
 	/* (ring, index, size) has got kvm in front of it in 6.13 (e5ff4ddbf9ad) */
 	bpf_get_func_arg(ctx, nr > 3 ? 1 : 0, &ring);
-	ms_ring_add((struct kvm_dirty_ring *)ring, true);
+	ms_ring_begin((struct kvm_dirty_ring *)ring);
 	return 0;
 }
 
@@ -27,10 +27,19 @@ int BPF_PROG(ms_ring_free, struct kvm_dirty_ring *ring)
 	return 0;
 }
 
+/* In ms_call: none of the operations of another source. */
+#define MS_CALL_RING_RESET	0x100
+
 SEC("fentry/kvm_dirty_ring_reset")
 int BPF_PROG(ms_ring_reset_begin, struct kvm *kvm, struct kvm_dirty_ring *ring)
 {
-	ms_call_begin((u64)ring, 0);
+	u64 key = (u64)ring;
+	struct ms_ring *r = bpf_map_lookup_elem(&ms_rings, &key);
+
+	/* the peak: from here on entries are taken out while others may come in */
+	if (r)
+		r->walk_used = 1 + (u64)(BPF_CORE_READ(ring, dirty_index) - r->last_reset);
+	ms_call_begin(0, MS_CALL_RING_RESET);
 	return 0;
 }
 
@@ -42,12 +51,10 @@ int BPF_PROG(ms_ring_reset_end, struct kvm *kvm, struct kvm_dirty_ring *ring)
 	struct ms_call call;
 	struct ms_ring *r;
 
-	if (!ms_call_end(&call))
+	if (!ms_call_end(&call) || call.op != MS_CALL_RING_RESET)
 		return 0;
 	r = bpf_map_lookup_elem(&ms_rings, &key);
-	if (!r)
-		return 0;
-	v = ms_ring_vm(r->vm);
+	v = r ? ms_ring_vm(r->vm) : NULL;
 	if (v)
 		ms_hist_add(&v->reset, bpf_ktime_get_ns() - call.start_ns);
 	return 0;

@@ -39,20 +39,20 @@ static __always_inline struct ms_ring_vm *ms_ring_vm(u64 vm)
 }
 
 /*
- * Counters of one ring are written by one program at a time: resets hold
- * slots_lock, births and deaths exclude everything else. Readers see a number
- * that is odd, or that changed, when they met a writer.
+ * Resets of one ring exclude each other by slots_lock. A reader sees a number
+ * that is odd, or that changed, when one was being counted.
  */
 static __always_inline void ms_ring_write(struct ms_ring *r)
 {
 	__sync_fetch_and_add(&r->seq, 1);
 }
 
-static __always_inline void ms_ring_close(struct ms_ring *r, struct ms_ring_vm *v, u32 tail)
+/* What a ring that is gone has pushed goes to its VM; @dirty is its last index known. */
+static __always_inline void ms_ring_close(struct ms_ring *r, struct ms_ring_vm *v, u32 dirty)
 {
 	if (!v)
 		return;
-	__sync_fetch_and_add(&v->pushes, tail);
+	__sync_fetch_and_add(&v->pushes, r->pushes + (dirty - r->last_dirty));
 	__sync_fetch_and_add(&v->rings_freed, 1);
 	if (r->stall_since)
 		__sync_fetch_and_add(&v->stalls_unfinished, 1);
@@ -89,12 +89,13 @@ static __always_inline void ms_stall_end(struct ms_ring *r, struct ms_ring_vm *v
 }
 
 /*
- * Records a ring. @new: it has been empty since we watch, so everything it holds
- * was pushed under our eyes; otherwise we begin with what the indices say now.
+ * Records a ring that is not in the map. @new: it came after us, so everything it
+ * holds was pushed under our eyes; otherwise we begin with what the indices say now.
  */
 static __always_inline struct ms_ring *ms_ring_add(struct kvm_dirty_ring *ring, bool new)
 {
 	struct kvm_vcpu *vcpu = ms_ring_vcpu(ring);
+	u32 reset, dirty;
 	struct ms_ring r = {};
 	struct ms_ring_vm *v;
 	u64 key = (u64)ring;
@@ -102,24 +103,51 @@ static __always_inline struct ms_ring *ms_ring_add(struct kvm_dirty_ring *ring, 
 	r.vm = ms_vm_id(BPF_CORE_READ(vcpu, kvm));
 	r.entries = (u64)BPF_CORE_READ(ring, dirty_gfns);
 	r.vcpu_id = BPF_CORE_READ(vcpu, vcpu_id);
-	r.vcpu_idx = BPF_CORE_READ(vcpu, vcpu_idx);
 	r.size = BPF_CORE_READ(ring, size);
 	r.soft_limit = BPF_CORE_READ(ring, soft_limit);
-	if (!new) {
-		r.last_reset = BPF_CORE_READ(ring, reset_index);
-		r.last_dirty = BPF_CORE_READ(ring, dirty_index);
-		r.used_max = r.last_dirty - r.last_reset;
+	reset = BPF_CORE_READ(ring, reset_index);
+	dirty = BPF_CORE_READ(ring, dirty_index);
+	/* a ring that has been round more than once had resets that we did not see */
+	if (!new || dirty > 2 * r.size) {
+		r.last_reset = reset;
+		r.last_dirty = dirty;
+		r.used_max = dirty - reset;
 	}
-	if (bpf_map_update_elem(&ms_rings, &key, &r, BPF_ANY)) {
+	r.seen_dirty = dirty;
+	/* the vCPU, who resets and a reader may meet it at the same time: the first counts it */
+	if (!bpf_map_update_elem(&ms_rings, &key, &r, BPF_NOEXIST)) {
+		v = ms_ring_vm(r.vm);
+		if (v) {
+			__sync_fetch_and_add(&v->rings, 1);
+			ms_ring_peak(&r, v, r.used_max);
+		}
+		return bpf_map_lookup_elem(&ms_rings, &key);
+	}
+	if (!bpf_map_lookup_elem(&ms_rings, &key))
 		ms_self_add(MS_SELF_RINGS_FULL, 1);
-		return NULL;
-	}
-	v = ms_ring_vm(r.vm);
-	if (v) {
-		__sync_fetch_and_add(&v->rings, 1);
-		ms_ring_peak(&r, v, r.used_max);
-	}
 	return bpf_map_lookup_elem(&ms_rings, &key);
+}
+
+/* Forgets a ring that is gone, whose last index known is @dirty. */
+static __always_inline void ms_ring_drop(u64 key, struct ms_ring *r, u32 dirty)
+{
+	struct ms_ring_vm *v = ms_ring_vm(r->vm);
+	struct ms_ring gone = *r;
+
+	/* of two who find it gone, one counts it */
+	if (!bpf_map_delete_elem(&ms_rings, &key))
+		ms_ring_close(&gone, v, dirty);
+}
+
+/* A ring is born: what was at its address is gone. */
+static __always_inline void ms_ring_begin(struct kvm_dirty_ring *ring)
+{
+	u64 key = (u64)ring;
+	struct ms_ring *r = bpf_map_lookup_elem(&ms_rings, &key);
+
+	if (r)
+		ms_ring_drop(key, r, r->seen_dirty);
+	ms_ring_add(ring, true);
 }
 
 /* The end of a ring; every vCPU passes here, those without a ring as well. */
@@ -133,35 +161,38 @@ static __always_inline void ms_ring_end(struct kvm_dirty_ring *ring)
 		return;
 	dirty = BPF_CORE_READ(ring, dirty_index);
 	ms_ring_peak(r, ms_ring_vm(r->vm), dirty - r->last_reset);
-	ms_ring_close(r, ms_ring_vm(r->vm), dirty - r->last_dirty);
-	bpf_map_delete_elem(&ms_rings, &key);
+	ms_ring_drop(key, r, dirty);
 }
 
 /*
- * The state of a ring that is alive; NULL when there is no room for it.
+ * The state of a ring that is alive; NULL when there is no room for it. *@old is
+ * set when it is recorded just now and ran before us.
  *
  * Where birth and death are watched the address alone would do. Where they are
  * not, a ring at a known address is the known one only if its VM, its vCPU and
  * its entries are the same and its index did not go back.
  */
-static __always_inline struct ms_ring *ms_ring_get(struct kvm_dirty_ring *ring)
+static __always_inline struct ms_ring *ms_ring_get(struct kvm_dirty_ring *ring, bool *old)
 {
 	struct kvm_vcpu *vcpu = ms_ring_vcpu(ring);
 	struct ms_config *config = ms_config_get();
 	u64 key = (u64)ring, entries = (u64)BPF_CORE_READ(ring, dirty_gfns);
 	struct ms_ring *r = bpf_map_lookup_elem(&ms_rings, &key);
+	bool new = config && config->seeded;
 
+	*old = false;
 	if (r) {
 		if (r->entries == entries && r->vcpu_id == BPF_CORE_READ(vcpu, vcpu_id) &&
 		    r->vm == ms_vm_id(BPF_CORE_READ(vcpu, kvm)) &&
 		    (s32)(BPF_CORE_READ(ring, dirty_index) - r->last_dirty) >= 0)
 			return r;
-		/* its last pushes went with it: nobody saw it end */
-		ms_ring_close(r, ms_ring_vm(r->vm), 0);
-		return ms_ring_add(ring, true);
+		/* nobody saw it end: what it pushed after we looked last went with it */
+		ms_ring_drop(key, r, r->seen_dirty);
+		new = true;
 	}
-	/* every ring that ran before us was recorded when we started */
-	return ms_ring_add(ring, config && config->seeded);
+	/* every ring that ran before us was recorded when we started, if it could be seen */
+	*old = !new;
+	return ms_ring_add(ring, new);
 }
 
 #endif

@@ -13,13 +13,20 @@ static __always_inline void ms_ring_write_now(struct seq_file *seq, struct kvm_d
 					      struct ms_ring *r)
 {
 	struct ms_ring_now now = { .ring = (u64)ring };
+	u32 before = *(volatile u32 *)&r->seq;
 
+	barrier();
 	now.state = *r;
 	now.reset_index = BPF_CORE_READ(ring, reset_index);
 	now.dirty_index = BPF_CORE_READ(ring, dirty_index);
-	/* a writer was at it: the reader asks again */
-	if (now.state.seq != *(volatile u32 *)&r->seq)
-		now.state.seq |= 1;
+	barrier();
+	/* a reset was being counted: the reader asks again */
+	now.state.seq = before | (before != *(volatile u32 *)&r->seq);
+	/* should it end unseen, this is what is known of it */
+	r->seen_dirty = now.dirty_index;
+	if (now.dirty_index - now.reset_index > r->used_max &&
+	    now.dirty_index - now.reset_index <= r->size)
+		r->used_max = now.dirty_index - now.reset_index;
 	bpf_seq_write(seq, &now, sizeof(now));
 }
 
@@ -38,6 +45,7 @@ static __always_inline bool ms_is_vcpu(struct file *file)
 SEC("iter/task_file")
 int ms_ring_files(struct bpf_iter__task_file *ctx)
 {
+	struct ms_config *config = ms_config_get();
 	struct file *file = ctx->file;
 	struct kvm_dirty_ring *ring;
 	struct kvm_vcpu *vcpu;
@@ -61,7 +69,7 @@ int ms_ring_files(struct bpf_iter__task_file *ctx)
 	key = (u64)ring;
 	r = bpf_map_lookup_elem(&ms_rings, &key);
 	if (!r)
-		r = ms_ring_add(ring, false);
+		r = ms_ring_add(ring, config && config->seeded);
 	if (r)
 		ms_ring_write_now(ctx->meta->seq, ring, r);
 	return 0;

@@ -7,7 +7,6 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, MS_PUSH_SLOTS);
 	__type(key, u32);
 	__type(value, struct ms_push);

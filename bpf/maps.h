@@ -47,8 +47,7 @@ struct {
 struct ms_call {
 	u64 start_ns;
 	u64 vm;
-	u32 op;
-	u32 pad;
+	u64 op;			/* of the source that hooked it */
 };
 
 struct {
@@ -80,9 +79,13 @@ static __always_inline void ms_hist_add(struct ms_time_hist *h, u64 ns)
 		return;
 	__sync_fetch_and_add(&h->bucket[i], 1);
 	__sync_fetch_and_add(&h->sum_ns, ns);
-	/* two maxima at once may lose the smaller by a retry not taken; never the count */
-	if (ns > h->max_ns)
-		h->max_ns = ns;
+	/* vCPUs may end their stalls at the same time; the larger value stays */
+	for (i = 0; i < 4; i++) {
+		u64 max = *(volatile u64 *)&h->max_ns;
+
+		if (ns <= max || __sync_val_compare_and_swap(&h->max_ns, max, ns) == max)
+			break;
+	}
 }
 
 /* The task that owns the VM's memory; the current one where the kernel does not say. */
@@ -157,6 +160,9 @@ static __always_inline bool ms_vm_is(struct ms_vm *vm, struct mm_struct *mm)
 		return true;
 	if (vm->mm != (u64)mm)
 		return false;
+	/* without it the current task would be asked, who may be anybody */
+	if (!bpf_core_field_exists(mm->owner))
+		return true;
 	owner = ms_owner(mm);
 	return vm->tgid == (u32)BPF_CORE_READ(owner, tgid) &&
 	       vm->start_boottime == BPF_CORE_READ(owner, group_leader, start_boottime);
@@ -184,7 +190,7 @@ static __always_inline u64 ms_vm_id(struct kvm *kvm)
 	return ms_vm_new(kvm, mm);
 }
 
-static __always_inline void ms_call_begin(u64 vm, u32 op)
+static __always_inline void ms_call_begin(u64 vm, u64 op)
 {
 	u64 tid = bpf_get_current_pid_tgid();
 	struct ms_call call = { .start_ns = bpf_ktime_get_ns(), .vm = vm, .op = op };
@@ -193,7 +199,11 @@ static __always_inline void ms_call_begin(u64 vm, u32 op)
 		ms_self_add(MS_SELF_PENDING_FULL, 1);
 }
 
-/* Takes the call that began on this thread into @call; false if none did. */
+/*
+ * Takes the call that began on this thread into @call; false if none did. No two
+ * of the calls that are hooked nest, so there is one a thread at most; @call->op
+ * tells whether it is the one that ends here.
+ */
 static __always_inline bool ms_call_take(struct ms_call *call)
 {
 	u64 tid = bpf_get_current_pid_tgid();

@@ -27,7 +27,7 @@ testmods: modules
 
 CLIENTS := $(patsubst tests/clients/%.c,$(BUILD)/clients/%,$(wildcard tests/clients/*.c))
 clients: $(CLIENTS)
-$(BUILD)/clients/%: tests/clients/%.c
+$(BUILD)/clients/%: tests/clients/%.c | $(DEPS_STAMP)
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) $(CFLAGS) $< -o $@
 

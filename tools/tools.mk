@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # User space: migscope, and kvmload which its selfcheck runs.
 
-MIGSCOPE_LIBS	:= -lbpf -lelf -lz -ljson-c -lm
+MIGSCOPE_LIBS	:= -lbpf -lelf -lz -ljson-c
 MIGSCOPE_OBJS	:= $(patsubst tools/migscope/%.c,$(BUILD)/tools/migscope/%.o,$(wildcard tools/migscope/*.c)) \
 		   $(BUILD)/tools/migscope/programs.o
 

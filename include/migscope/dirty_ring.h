@@ -5,7 +5,9 @@
  * A ring's indices are free running: dirty_index counts pushes, reset_index
  * counts entries reset, both wrap at 2^32. Between two resets the fill only
  * grows, so its peak is dirty_index at a reset minus reset_index at the reset
- * before; nothing has to run when a page is pushed.
+ * before; nothing has to run when a page is pushed. What vCPUs push while a
+ * reset walks their ring makes that an upper bound, capped at the ring's size;
+ * where the beginning of the walk is hooked it is taken there.
  */
 #ifndef MIGSCOPE_DIRTY_RING_H
 #define MIGSCOPE_DIRTY_RING_H
@@ -23,13 +25,13 @@ struct ms_ring {
 	__u64 vm;		/* id in ms_vms */
 	__u64 entries;		/* address of the ring's entries, an opaque id */
 	__u32 vcpu_id;
-	__u32 vcpu_idx;		/* order of creation in the VM */
+	__u32 seen_dirty;	/* dirty_index when an iterator or a reset looked last */
 	__u32 size;		/* entries */
 	__u32 soft_limit;	/* entries; a vCPU exits when its ring holds as many */
 	__u32 last_dirty;	/* dirty_index at the last event we counted */
 	__u32 last_reset;	/* reset_index at the last event we counted */
 	__u32 used_max;		/* entries; highest fill seen */
-	__u32 seq;		/* odd while a program writes the counters below */
+	__u32 seq;		/* odd while a reset is being counted */
 	__u64 pushes;		/* up to last_dirty */
 	__u64 reset_events;	/* one per vCPU and ioctl, empty ones included */
 	__u64 reset_empty;	/* events that reset nothing */
@@ -38,17 +40,21 @@ struct ms_ring {
 	__u64 stalls;		/* stalls that ended */
 	__u64 stall_since;	/* CLOCK_MONOTONIC ns; 0: not stalled */
 	__u64 stall_ns;		/* sum over ended stalls */
+	__u64 walk_used;	/* 1 + fill when the reset that is under way began; 0: not known */
 	__u64 fill[MS_FILL_BUCKETS];	/* peak fill at each reset event */
 };
 
-_Static_assert(sizeof(struct ms_ring) == 48 + 8 * (8 + MS_FILL_BUCKETS),
+_Static_assert(sizeof(struct ms_ring) == 48 + 8 * (9 + MS_FILL_BUCKETS),
 	       "ms_ring is shared with BPF");
 
-/* Map ms_ring_vms: vm id -> sums over the VM's rings, living and freed. */
+/*
+ * Map ms_ring_vms: vm id -> sums over the VM's rings, living and freed; of the
+ * pushes only those of rings that were freed or replaced.
+ */
 struct ms_ring_vm {
 	__u64 rings;		/* rings seen so far */
 	__u64 rings_freed;
-	__u64 pushes;
+	__u64 pushes;		/* of rings that are gone */
 	__u64 resets;		/* KVM_RESET_DIRTY_RINGS calls: events of the first vCPU */
 	__u64 reset_events;
 	__u64 reset_empty;

@@ -9,6 +9,7 @@
 
 #define MS_COMM_LEN	16
 #define MS_MAX_VMS	2048
+#define MS_MAX_DEAD	512	/* VMs that ended and are still kept; a power of two */
 
 /*
  * Map ms_vms: vm id -> this. An id is never given twice while the maps live,
@@ -31,12 +32,13 @@ _Static_assert(sizeof(struct ms_vm) == 64, "ms_vm is shared with BPF");
 /* Map ms_self: counters of our own, one u64 each. */
 enum ms_self {
 	MS_SELF_LAST_VM_ID,	/* ids given so far */
-	MS_SELF_VMS_FULL,	/* VMs that did not fit into ms_vms */
-	MS_SELF_RINGS_FULL,	/* rings that did not fit into ms_rings */
-	MS_SELF_STATE_FULL,	/* per-VM state that did not fit */
+	MS_SELF_VMS_FULL,	/* times a VM did not fit into ms_vms */
+	MS_SELF_RINGS_FULL,	/* times a ring did not fit into ms_rings */
+	MS_SELF_STATE_FULL,	/* times a VM's counters did not fit */
 	MS_SELF_PENDING_FULL,	/* calls whose start could not be kept: no duration */
 	MS_SELF_PUSH_FULL,	/* exact mode: pushes of rings without a slot */
 	MS_SELF_UNMATCHED,	/* a call's end without its start: it ran when we attached */
+	MS_SELF_DEAD,		/* VMs whose end was seen */
 	MS_SELF_COUNT
 };
 

@@ -5,6 +5,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,7 @@ struct bpf_host {
 	struct host_map map[HOST_MAPS];
 	size_t maps;
 	struct kernel_info *kernel;
+	double since;			/* CLOCK_MONOTONIC, s: when the first probe was attached */
 	time_t discovered;		/* when all files were looked through last */
 };
 
@@ -73,6 +75,14 @@ static bool in_list(const char *list, const char *name)
 		if ((p == list || p[-1] == ',') && (!p[len] || p[len] == ','))
 			return true;
 	return false;
+}
+
+static double now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
 static bool source_asked(const char *sources, const char *source)
@@ -153,7 +163,6 @@ int bpf_host_open(const struct ms_opts *opts, const char *sources, struct bpf_ho
 	host->opts = opts;
 	log_verbose = opts->verbose;
 	libbpf_set_print(log_keep);
-	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 
 	if (sources && !(host->sources = strdup(sources)))
 		goto fail;
@@ -396,6 +405,12 @@ static bool worth_trying(struct bpf_host *host, struct probe *p)
 		return false;
 	}
 	p->state = kernel_info_target(host->kernel, p, p->why, sizeof(p->why));
+	/* that a stock kernel lacks our own events is no fault of it */
+	if (p->state == PROBE_MISSING && p->instead) {
+		p->state = PROBE_OFF;
+		snprintf(p->why, sizeof(p->why), "only with our kernel modules");
+		return false;
+	}
 	return p->state == PROBE_OFF;
 }
 
@@ -454,6 +469,48 @@ int bpf_host_discover(struct bpf_host *host)
 	return 0;
 }
 
+/* One round: try what looks possible. @again: an event was refused the round before. */
+static void attach_round(struct bpf_host *host, bool *want, bool again)
+{
+	for (size_t i = 0; i < host->probes; i++) {
+		struct probe *p = &host->probe[i];
+
+		want[i] = !(again && p->state == PROBE_REFUSED) && worth_trying(host, p);
+	}
+	prefer_events(host, want);
+	load_and_attach(host, want);
+}
+
+static bool event_refused(const struct bpf_host *host)
+{
+	for (size_t i = 0; i < host->probes; i++)
+		if (host->probe[i].instead && host->probe[i].state == PROBE_REFUSED)
+			return true;
+	return false;
+}
+
+/* A beginning without its end would only fill the map of calls. */
+static void drop_widows(struct bpf_host *host)
+{
+	for (size_t i = 0; i < host->probes; i++) {
+		struct probe *p = &host->probe[i], *end;
+		const char *tail = strstr(p->name, "_begin");
+		char name[64];
+
+		if (!tail || p->state != PROBE_ATTACHED)
+			continue;
+		snprintf(name, sizeof(name), "%.*s_end", (int)(tail - p->name), p->name);
+		end = find_probe(host, name);
+		if (!end || end->state == PROBE_ATTACHED)
+			continue;
+		bpf_link__destroy(host->link[i]);
+		host->link[i] = NULL;
+		p->state = end->state;
+		p->err = end->err;
+		snprintf(p->why, sizeof(p->why), "%s", end->why);
+	}
+}
+
 int bpf_host_attach(struct bpf_host *host)
 {
 	bool *want = calloc(host->probes, sizeof(*want));
@@ -462,21 +519,48 @@ int bpf_host_attach(struct bpf_host *host)
 	if (!want)
 		return -ENOMEM;
 	kernel_info_refresh(host->kernel);
-	for (size_t i = 0; i < host->probes; i++)
-		want[i] = worth_trying(host, &host->probe[i]);
-	prefer_events(host, want);
-	load_and_attach(host, want);
+	attach_round(host, want, false);
+	/* the hooks that an event was to replace are needed after all */
+	if (event_refused(host))
+		attach_round(host, want, true);
 	free(want);
+	drop_widows(host);
+	if (!host->since)
+		host->since = now_s();
 
 	/* with the events on, look for what runs: what appears from here on is new */
 	set_config(host, false);
 	host->discovered = 0;
-	if (!bpf_host_discover(host))
+	if (!bpf_host_discover(host) && !kernel_info_pid_namespace())
 		set_config(host, true);
 
 	for (size_t i = 0; i < host->probes; i++)
 		attached += host->probe[i].state == PROBE_ATTACHED;
 	return attached;
+}
+
+double bpf_host_since(const struct bpf_host *host)
+{
+	return host->since;
+}
+
+bool bpf_host_sees(const struct bpf_host *host)
+{
+	for (size_t i = 0; i < host->probes; i++) {
+		const struct probe *p = &host->probe[i];
+
+		if (p->state == PROBE_ATTACHED && p->how != PROBE_ITER && strcmp(p->source, "vm"))
+			return true;
+	}
+	return false;
+}
+
+bool bpf_host_waits(const struct bpf_host *host)
+{
+	for (size_t i = 0; i < host->probes; i++)
+		if (host->probe[i].state == PROBE_WAITING)
+			return true;
+	return false;
 }
 
 bool bpf_host_stale(const struct bpf_host *host)
@@ -554,18 +638,18 @@ int bpf_host_walk(const struct bpf_host *host, const char *map, size_t value_siz
 		  int (*fn)(unsigned long long key, const void *value, void *arg), void *arg)
 {
 	int fd = bpf_host_map(host, map), err = 0;
-	__u64 key, next, *prev = NULL;
+	__u64 key, next;
 	void *value;
+	bool more;
 
 	if (fd < 0)
 		return fd;
 	value = malloc(value_size);
 	if (!value)
 		return -ENOMEM;
-	/* the key is fetched before @fn runs, which may delete it */
-	while (!err && !bpf_map_get_next_key(fd, prev, &next)) {
-		key = next;
-		prev = &key;
+	/* the next key is fetched before @fn runs, which may delete this one */
+	for (more = !bpf_map_get_next_key(fd, NULL, &key); more && !err; key = next) {
+		more = !bpf_map_get_next_key(fd, &key, &next);
 		if (!bpf_map_lookup_elem(fd, &key, value))
 			err = fn(key, value, arg);
 	}
@@ -575,10 +659,10 @@ int bpf_host_walk(const struct bpf_host *host, const char *map, size_t value_siz
 
 static int make_dir(const char *path)
 {
-	if (mkdir(path, 0700) && errno != EEXIST) {
+	if (mkdir(path, 0700)) {
 		int err = -errno;
 
-		ms_error("%s: %s", path, strerror(errno));
+		ms_error("%s: %s", path, strerror(-err));
 		return err;
 	}
 	return 0;
@@ -594,7 +678,7 @@ static int pin_error(const char *path, int err)
 int bpf_host_pin(struct bpf_host *host, const char *dir)
 {
 	static const char *const sub[] = { "", "/maps", "/progs", "/links" };
-	char path[512];
+	char path[PATH_MAX];
 	int err;
 
 	for (size_t i = 0; i < sizeof(sub) / sizeof(sub[0]); i++) {

@@ -4,9 +4,9 @@
  * compiled in, loads what this kernel can load, attaches it, and knows of each
  * probe what became of it.
  *
- * Objects are loaded whole where that works. Where it does not, each program
- * goes into an object of its own over the same maps, so that one that the
- * kernel refuses does not take its neighbours along.
+ * All programs are loaded together where that works. Where it does not, they are
+ * loaded file by file, and what is left of a file that fails one by one, over the
+ * same maps: one that the kernel refuses does not take its neighbours along.
  */
 #ifndef MIGSCOPE_BPF_HOST_H
 #define MIGSCOPE_BPF_HOST_H
@@ -38,8 +38,17 @@ int bpf_host_attach(struct bpf_host *host);
  */
 int bpf_host_discover(struct bpf_host *host);
 
-/* True when a module that a probe waits for is there, or one that we hold went. */
+/* True when a module that a probe waits for is there now. */
 bool bpf_host_stale(const struct bpf_host *host);
+
+/* True when a probe waits for its module. */
+bool bpf_host_waits(const struct bpf_host *host);
+
+/* True when anything is counted at all; iterators and ends of VMs alone count nothing. */
+bool bpf_host_sees(const struct bpf_host *host);
+
+/* CLOCK_MONOTONIC in seconds: since when. */
+double bpf_host_since(const struct bpf_host *host);
 
 const struct probe *bpf_host_probes(const struct bpf_host *host, size_t *n);
 /* Attached, itself or an event that does its work. */
@@ -55,11 +64,17 @@ int bpf_host_map(const struct bpf_host *host, const char *name);
  */
 long bpf_host_read(const struct bpf_host *host, const char *probe, void **data);
 
-/* Calls @fn for each element of a hash map; stops at its first non-zero return. */
+/*
+ * Calls @fn for each element of a hash map, and may do so twice when others delete
+ * elements; stops at its first non-zero return. @fn may delete what it is called for.
+ */
 int bpf_host_walk(const struct bpf_host *host, const char *map, size_t value_size,
 		  int (*fn)(unsigned long long key, const void *value, void *arg), void *arg);
 
-/* Pins programs, links and maps below @dir, which it makes; -errno, with the reason printed. */
+/*
+ * Pins programs, links and maps below @dir, which it makes and which must not be
+ * there. -errno, with the reason printed; what was made until then stays.
+ */
 int bpf_host_pin(struct bpf_host *host, const char *dir);
 
 #endif

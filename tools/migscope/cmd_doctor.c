@@ -6,6 +6,7 @@
 #include "render.h"
 
 #include <argp.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -58,7 +59,7 @@ static void print_text(const struct probe *probe, size_t n, const char *note)
 		if (*p->why)
 			printf("  %-17s   %s\n", "", p->why);
 		if (p->gives && p->state != PROBE_ATTACHED && p->state != PROBE_OFF)
-			printf("  %-17s   without it: no %s\n", "", p->gives);
+			printf("  %-17s   lost without it: %s\n", "", p->gives);
 	}
 	if (note)
 		printf("\n%s\n", note);
@@ -71,16 +72,17 @@ int cmd_doctor(const struct ms_opts *opts, int argc, char **argv)
 	struct bpf_host *host;
 	struct args a = { 0 };
 	const char *note;
-	int attached, ret;
+	int ret, err;
 	size_t n, usual = 0, seen = 0;
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &a))
 		return MS_EXIT_USAGE;
 	/* exact mode's probes are tried as well: for as long as it takes to look */
 	all.exact = true;
-	if (bpf_host_open(&all, NULL, &host))
-		return MS_EXIT_FAILURE;
-	attached = bpf_host_attach(host);
+	err = bpf_host_open(&all, NULL, &host);
+	if (err)
+		return err == -EINVAL ? MS_EXIT_USAGE : MS_EXIT_FAILURE;
+	bpf_host_attach(host);
 	probe = bpf_host_probes(host, &n);
 	note = kernel_info_pid_namespace();
 	if (a.json)
@@ -96,7 +98,7 @@ int cmd_doctor(const struct ms_opts *opts, int argc, char **argv)
 		usual++;
 		seen += bpf_host_has(host, probe[i].name);
 	}
-	if (ret == MS_EXIT_OK && attached <= 0)
+	if (ret == MS_EXIT_OK && !bpf_host_sees(host))
 		ret = MS_EXIT_BLIND;
 	else if (ret == MS_EXIT_OK && seen < usual)
 		ret = MS_EXIT_PARTIAL;

@@ -6,6 +6,7 @@
 #include <argp.h>
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,6 +34,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_ARG:
 		if (a->dir)
 			argp_error(state, "%s: one argument too many", arg);
+		/* names below it must fit as well */
+		if (strlen(arg) > PATH_MAX - 64)
+			argp_error(state, "that path is too long");
 		a->dir = arg;
 		return 0;
 	case ARGP_KEY_END:
@@ -55,14 +59,33 @@ static const struct argp unpin_argp = {
 
 static const char *const sub[] = { "links", "progs", "maps" };
 
-/* Removes DIR and what pin made in it; anything else there stops it. */
-static int unpin(const char *dir)
+/* Unlinks what is ours in an open folder; anything else there is an error. */
+static int unpin_folder(DIR *d)
 {
-	char path[512];
+	struct dirent *e;
 	int err = 0;
 
+	while ((e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		/* our programs and maps all begin so */
+		if (strncmp(e->d_name, "ms_", 3)) {
+			ms_error("%s: not pinned by us, it stays", e->d_name);
+			err = -ENOTEMPTY;
+		} else if (unlinkat(dirfd(d), e->d_name, 0)) {
+			err = -errno;
+		}
+	}
+	return err;
+}
+
+/* Removes DIR and what pin made in it. */
+static int unpin(const char *dir)
+{
+	char path[PATH_MAX];
+	int err = 0, ret;
+
 	for (size_t i = 0; i < sizeof(sub) / sizeof(sub[0]); i++) {
-		struct dirent *e;
 		DIR *d;
 
 		snprintf(path, sizeof(path), "%s/%s", dir, sub[i]);
@@ -71,21 +94,21 @@ static int unpin(const char *dir)
 			err = -errno;
 			continue;
 		}
-		while ((e = readdir(d)))
-			if (e->d_name[0] != '.' && unlinkat(dirfd(d), e->d_name, 0))
-				err = -errno;
+		ret = unpin_folder(d);
 		closedir(d);
-		if (rmdir(path))
-			err = -errno;
+		if (!ret && rmdir(path))
+			ret = -errno;
+		if (ret)
+			err = ret;
 	}
-	if (rmdir(dir))
+	if (!err && rmdir(dir))
 		err = -errno;
 	return err;
 }
 
 static bool on_bpffs(const char *dir)
 {
-	char parent[512];
+	char parent[PATH_MAX];
 	struct statfs fs;
 
 	snprintf(parent, sizeof(parent), "%s", dir);
@@ -106,7 +129,6 @@ int cmd_pin(const struct ms_opts *opts, int argc, char **argv)
 	struct args a = { 0 };
 	int ret = MS_EXIT_FAILURE, attached, err;
 	struct bpf_host *host;
-	char path[512];
 
 	if (argp_parse(&pin_argp, argc, argv, 0, NULL, &a))
 		return MS_EXIT_USAGE;
@@ -114,16 +136,15 @@ int cmd_pin(const struct ms_opts *opts, int argc, char **argv)
 		ms_error("%s: not on a bpf file system (mount -t bpf bpf /sys/fs/bpf)", a.dir);
 		return MS_EXIT_FAILURE;
 	}
-	snprintf(path, sizeof(path), "%s/links", a.dir);
-	if (!access(path, F_OK)) {
-		ms_error("%s: something is pinned there already; unpin it first", a.dir);
+	if (!access(a.dir, F_OK)) {
+		ms_error("%s: is there already; unpin it first, or choose another folder", a.dir);
 		return MS_EXIT_FAILURE;
 	}
 	err = bpf_host_open(opts, a.sources, &host);
 	if (err)
 		return err == -EINVAL ? MS_EXIT_USAGE : MS_EXIT_FAILURE;
 	attached = bpf_host_attach(host);
-	if (attached <= 0) {
+	if (!bpf_host_sees(host)) {
 		ms_error("no probe could be attached; migscope doctor says why");
 		ret = MS_EXIT_BLIND;
 	} else if (bpf_host_pin(host, a.dir)) {
@@ -139,7 +160,7 @@ int cmd_pin(const struct ms_opts *opts, int argc, char **argv)
 int cmd_unpin(const struct ms_opts *opts, int argc, char **argv)
 {
 	struct args a = { 0 };
-	char path[512];
+	char path[PATH_MAX];
 	int err;
 
 	(void)opts;

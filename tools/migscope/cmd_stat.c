@@ -8,6 +8,7 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,14 +59,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct args *a = state->input;
 	char *end;
+	long pid;
 
 	switch (key) {
 	case 's':
 		a->sources = arg;
 		return 0;
 	case 'p':
-		a->filter.pid = strtol(arg, &end, 10);
-		if (*end || a->filter.pid <= 0)
+		pid = strtol(arg, &end, 10);
+		a->filter.pid = pid;
+		if (*end || pid <= 0 || pid > INT_MAX)
 			argp_error(state, "%s: not a process id", arg);
 		return 0;
 	case 'g':
@@ -136,34 +139,42 @@ static void sleep_until(double when)
 	}
 }
 
-/* Attached apart from exact mode's: what is left of the sources that were asked for. */
-static bool sees_anything(const struct bpf_host *host)
+/* While we write, a signal may end a write that nobody reads. */
+static void let_signals_in(bool in)
 {
-	size_t n, seen = 0;
-	const struct probe *p = bpf_host_probes(host, &n);
+	sigset_t set;
 
-	for (size_t i = 0; i < n; i++)
-		seen += p[i].state == PROBE_ATTACHED && strcmp(p[i].source, "vm") &&
-			p[i].how != PROBE_ITER;
-	return seen;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(in ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
 }
 
-static bool waits_for_module(const struct bpf_host *host)
+static int render(const struct args *a, const struct model *now, const struct model *before,
+		  bool head, bool last)
 {
-	size_t n;
-	const struct probe *p = bpf_host_probes(host, &n);
+	int err = 0;
 
-	for (size_t i = 0; i < n; i++)
-		if (p[i].state == PROBE_WAITING)
-			return true;
-	return false;
+	let_signals_in(true);
+	if (a->json) {
+		err = render_json(stdout, now, last);
+	} else {
+		if (head)
+			render_table_head(stdout, now, a->stamps);
+		render_table(stdout, now, before, a->stamps);
+		if (last)
+			render_report(stdout, now);
+	}
+	let_signals_in(false);
+	return ferror(stdout) ? -EPIPE : err;
 }
 
 static int watch(struct bpf_host *host, const struct args *a)
 {
 	struct model now = { 0 }, before = { 0 };
 	struct vm_names *names = vm_names_new();
-	double start = now_s(), next = start, end = a->duration ? start + a->duration : 0;
+	double next = now_s(), end = a->duration ? next + a->duration : 0;
 	int err = names ? 0 : -ENOMEM;
 	bool last = false;
 
@@ -180,19 +191,11 @@ static int watch(struct bpf_host *host, const struct args *a)
 			ms_error("the sample could not be taken: %s", strerror(-err));
 			break;
 		}
-		now.elapsed -= start;
 		now.interval = now.elapsed - before.elapsed;
-		if (a->json) {
-			err = render_json(stdout, &now, last);
-		} else {
-			if (!(i % HEAD_EVERY))
-				render_table_head(stdout, &now, a->stamps);
-			render_table(stdout, &now, &before, a->stamps);
-			if (last)
-				render_report(stdout, &now);
-		}
-		if (ferror(stdout))
-			err = -EPIPE;
+		err = render(a, &now, &before, !(i % HEAD_EVERY), last);
+		/* after a pause there is nothing to catch up with */
+		if (next < now_s() - a->interval)
+			next = now_s();
 		model_free(&before);
 		before = now;
 	}
@@ -215,7 +218,7 @@ static void say_what(FILE *out, const struct ms_opts *opts, const struct args *a
 	fprintf(out, "watching %s, %s mode, %zu of %zu probes attached%s\n",
 		a->sources ? a->sources : "dirty_ring,dirty_log",
 		opts->exact ? "exact" : "default", seen, all,
-		waits_for_module(host) ? "; waiting for kvm to be loaded" : "");
+		bpf_host_waits(host) ? "; waiting for kvm to be loaded" : "");
 	fflush(out);
 }
 
@@ -234,7 +237,7 @@ int cmd_stat(const struct ms_opts *opts, int argc, char **argv)
 		return err == -EINVAL ? MS_EXIT_USAGE : MS_EXIT_FAILURE;
 	ms_catch_signals();
 	bpf_host_attach(host);
-	if (!sees_anything(host) && !waits_for_module(host)) {
+	if (!bpf_host_sees(host) && !bpf_host_waits(host)) {
 		struct model nothing_seen = { 0 };
 
 		nothing_seen.probe = bpf_host_probes(host, &nothing_seen.probes);

@@ -39,8 +39,10 @@ int kernel_info_open(const char *path, struct kernel_info **out)
 		given = btf__parse(path, NULL);
 		if (!given) {
 			int err = -errno;
+			char text[64];
 
-			ms_error("--btf %s: not a BTF file: %s", path, strerror(errno));
+			libbpf_strerror(-err, text, sizeof(text));
+			ms_error("--btf %s: not a BTF file: %s", path, text);
 			free(info);
 			return err;
 		}
@@ -220,7 +222,7 @@ static bool lockdown(char *why, size_t size)
 	return true;
 }
 
-/* The last line of the log that names a CO-RE relocation or the verifier's verdict. */
+/* The first line of the log that names a CO-RE relocation or the verifier's verdict. */
 static bool from_log(const char *log, char *why, size_t size)
 {
 	static const char *const sign[] = { "CO-RE", "relo", "not found in", "invalid func" };
@@ -243,20 +245,21 @@ static bool from_log(const char *log, char *why, size_t size)
 void kernel_info_explain(const struct kernel_info *info, int err, const char *log,
 			 char *why, size_t size)
 {
-	char detail[160] = "";
+	char detail[160] = "", text[64];
 
 	if ((err == EPERM || err == EACCES) && (missing_capability(detail, sizeof(detail)) ||
 						lockdown(detail, sizeof(detail))))
 		;
 	else if (err == EPERM)
-		snprintf(detail, sizeof(detail), "no capability is missing: this kernel does not allow it");
+		snprintf(detail, sizeof(detail), "this kernel allows no such hook");
 	else if (err == ENOMEM || strstr(log, "ulimit -l"))
 		snprintf(detail, sizeof(detail), "RLIMIT_MEMLOCK or memory");
 	else if (info->custom)
 		snprintf(detail, sizeof(detail), "the BTF given by --btf does not fit this program");
 	else
 		from_log(log, detail, sizeof(detail));
-	snprintf(why, size, "%s%s%s", strerror(err), *detail ? ": " : "", detail);
+	libbpf_strerror(err, text, sizeof(text));
+	snprintf(why, size, "%s%s%s", text, *detail ? ": " : "", detail);
 }
 
 const char *kernel_info_pid_namespace(void)
@@ -266,6 +269,7 @@ const char *kernel_info_pid_namespace(void)
 	if (stat("/proc/self/ns/pid", &st))
 		return "which pid namespace this is cannot be told: /proc is not here";
 	if (st.st_ino != PROC_PID_INIT_INO)
-		return "not in the initial pid namespace: VMs of other namespaces that ran before us stay unseen";
+		return "not in the initial pid namespace: VMs that ran before us stay unseen until "
+		       "their first event, and names of others cannot be told";
 	return NULL;
 }

@@ -114,7 +114,10 @@ static void on_signal(int sig)
 	ms_stop = 1;
 }
 
-/* Blocked but while we sleep in ppoll(): none is missed between a look and the sleep. */
+/*
+ * Blocked but while we sleep in ppoll() or write: none is missed between a look
+ * and the sleep, and no system call of a sample is interrupted.
+ */
 void ms_catch_signals(void)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
@@ -123,8 +126,6 @@ void ms_catch_signals(void)
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
-	/* a reader that went away is an error of the write, not our death */
-	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
@@ -165,6 +166,8 @@ int main(int argc, char **argv)
 
 	argp_program_version_hook = print_version;
 	argp_err_exit_status = MS_EXIT_USAGE;
+	/* a reader that went away is an error of the write, not our death */
+	signal(SIGPIPE, SIG_IGN);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 
 	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &a))

@@ -72,6 +72,23 @@ static int by_id(const void *a, const void *b)
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
+/*
+ * Where the end of a VM is not hooked, that its owner is gone is written down as
+ * its end, so that it is forgotten in time like others.
+ */
+static void mark_dead(struct collect *c, struct model_vm *vm)
+{
+	int fd = bpf_host_map(c->host, "ms_vms"), ids = bpf_host_map(c->host, "ms_vm_ids");
+	__u64 id;
+
+	if (vm->alive || vm->info.died_ns || bpf_host_has(c->host, "vm_destroy"))
+		return;
+	vm->info.died_ns = c->now_ns;
+	bpf_map_update_elem(fd, &vm->id, &vm->info, BPF_EXIST);
+	if (!bpf_map_lookup_elem(ids, &vm->info.kvm, &id) && id == vm->id)
+		bpf_map_delete_elem(ids, &vm->info.kvm);
+}
+
 struct model_vm *model_vm(struct model *m, __u64 id)
 {
 	struct model_vm key = { .id = id };
@@ -102,11 +119,13 @@ int model_sample(struct bpf_host *host, struct vm_names *names,
 {
 	struct collect c = { host, names, filter, m, 0 };
 	size_t kept = 0;
+	__u64 last = 0;
 	int err;
 
 	memset(m, 0, sizeof(*m));
 	m->time = seconds(CLOCK_REALTIME, NULL);
 	m->elapsed = seconds(CLOCK_MONOTONIC, &c.now_ns);
+	m->elapsed -= bpf_host_since(host);
 	m->probe = bpf_host_probes(host, &m->probes);
 	for (size_t i = 0; i < SOURCES; i++)
 		if (bpf_host_asked(host, sources[i]->name))
@@ -120,7 +139,12 @@ int model_sample(struct bpf_host *host, struct vm_names *names,
 	if (m->vms)
 		qsort(m->vm, m->vms, sizeof(*m->vm), by_id);
 	for (size_t i = 0; i < m->vms; i++) {
+		/* an element may be met twice while others are deleted */
+		if (m->vm[i].id == last)
+			continue;
+		last = m->vm[i].id;
 		vm_names_set(names, &m->vm[i]);
+		mark_dead(&c, &m->vm[i]);
 		if (wanted(filter, &m->vm[i]))
 			m->vm[kept++] = m->vm[i];
 	}

@@ -37,7 +37,7 @@ struct probe {
 	unsigned int min_args;	/* a target with fewer is another function */
 	bool exact;
 	const char *gives;
-	const char *instead;	/* names of the probes that this one takes the place of; NULL: of none */
+	const char *instead;	/* probes that this event takes the place of; NULL: no event of ours */
 
 	/* filled by bpf_host */
 	enum probe_state state;

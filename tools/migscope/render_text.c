@@ -6,31 +6,42 @@
 #include <time.h>
 
 #define BAR_WIDTH 30
+#define NAME_WIDTH 16
 
 /* A duration for people: three digits and a unit. */
 static const char *duration(char *buf, size_t size, __u64 ns)
 {
-	if (ns < 1000)
-		snprintf(buf, size, "%lluns", ns);
-	else if (ns < 1000000)
-		snprintf(buf, size, "%.3gus", ns / 1e3);
-	else if (ns < 1000000000)
-		snprintf(buf, size, "%.3gms", ns / 1e6);
-	else
-		snprintf(buf, size, "%.4gs", ns / 1e9);
+	static const struct {
+		double ns;
+		const char *unit;
+	} units[] = { { 1, "ns" }, { 1e3, "us" }, { 1e6, "ms" }, { 1e9, "s" }, { 60e9, "min" } };
+	size_t u = 0;
+	double v;
+
+	/* what would be rounded up to four digits belongs to the next unit */
+	while (u < 4 && ns / units[u].ns >= (u == 3 ? 600 : 999.5))
+		u++;
+	v = ns / units[u].ns;
+	snprintf(buf, size, "%.*f%s", !u || v >= 99.95 ? 0 : v >= 9.995 ? 1 : 2, v, units[u].unit);
 	return buf;
 }
 
-/* Counts that would break a column are shortened. */
+/* Counts that would break a column of seven are shortened. */
 static const char *count(char *buf, size_t size, double n)
 {
-	if (n < 99999.5)
+	if (n < 9999999.5)
 		snprintf(buf, size, "%.0f", n);
-	else if (n < 99.95e6)
-		snprintf(buf, size, "%.1fM", n / 1e6);
+	else if (n < 9999.5e6)
+		snprintf(buf, size, "%.0fM", n / 1e6);
 	else
-		snprintf(buf, size, "%.1fG", n / 1e9);
+		snprintf(buf, size, "%.0fG", n / 1e9);
 	return buf;
+}
+
+/* A counter never goes back; should it seem to, nothing happened. */
+static __u64 since(__u64 now, __u64 old)
+{
+	return now > old ? now - old : 0;
 }
 
 bool render_is_lost(const struct probe *p)
@@ -65,7 +76,7 @@ static void col_pages(const struct row *r, char *buf, size_t size)
 	if (!marks && !r->vm->has_ring)
 		snprintf(buf, size, "-");
 	else
-		count(buf, size, r->seconds > 0 ? (now - old) / r->seconds : 0);
+		count(buf, size, r->seconds > 0 ? since(now, old) / r->seconds : 0);
 }
 
 static void col_used(const struct row *r, char *buf, size_t size)
@@ -95,14 +106,14 @@ static void col_used_max(const struct row *r, char *buf, size_t size)
 static void col_full(const struct row *r, char *buf, size_t size)
 {
 	if (r->vm->has_ring)
-		count(buf, size, r->vm->ring.full_exits - r->old->ring.full_exits);
+		count(buf, size, since(r->vm->ring.full_exits, r->old->ring.full_exits));
 	else
 		snprintf(buf, size, "-");
 }
 
 static void col_stall(const struct row *r, char *buf, size_t size)
 {
-	__u64 ns = r->vm->ring.stall.sum_ns - r->old->ring.stall.sum_ns;
+	__u64 ns = since(r->vm->ring.stall.sum_ns, r->old->ring.stall.sum_ns);
 
 	if (r->vm->has_ring)
 		snprintf(buf, size, "%.1f%s", ns / 1e6, r->vm->stalled_now ? "+" : "");
@@ -123,7 +134,7 @@ static void col_syncs(const struct row *r, char *buf, size_t size)
 	bool known = r->vm->has_ring ? r->m->measured[MEASURE_RING] : r->m->measured[MEASURE_LOG_GET];
 
 	if (known)
-		count(buf, size, syncs(r->m, r->vm) - syncs(r->m, r->old));
+		count(buf, size, since(syncs(r->m, r->vm), syncs(r->m, r->old)));
 	else
 		snprintf(buf, size, "-");
 }
@@ -140,15 +151,15 @@ static void col_sync_ms(const struct row *r, char *buf, size_t size)
 				       r->m->measured[MEASURE_LOG_GET];
 
 	if (known)
-		snprintf(buf, size, "%.2f", (sync_ns(r->vm) - sync_ns(r->old)) / 1e6);
+		snprintf(buf, size, "%.2f", since(sync_ns(r->vm), sync_ns(r->old)) / 1e6);
 	else
 		snprintf(buf, size, "-");
 }
 
 static void col_logging(const struct row *r, char *buf, size_t size)
 {
-	count(buf, size, r->vm->log.op[MS_LOG_ON].calls + r->vm->log.op[MS_LOG_OFF].calls -
-			 r->old->log.op[MS_LOG_ON].calls - r->old->log.op[MS_LOG_OFF].calls);
+	count(buf, size, since(r->vm->log.op[MS_LOG_ON].calls + r->vm->log.op[MS_LOG_OFF].calls,
+			       r->old->log.op[MS_LOG_ON].calls + r->old->log.op[MS_LOG_OFF].calls));
 }
 
 /* A column is there when one of its two measures is. */
@@ -158,13 +169,13 @@ static const struct column {
 	enum model_measure measure, other;
 	void (*put)(const struct row *r, char *buf, size_t size);
 } columns[] = {
-	{ "PAGES/s", 8, MEASURE_RING, MEASURE_LOG_MARKS, col_pages },
+	{ "PAGES/s", 7, MEASURE_RING, MEASURE_LOG_MARKS, col_pages },
 	{ "USED%", 6, MEASURE_RING_NOW, MEASURE_RING_NOW, col_used },
 	{ "MAX%", 5, MEASURE_RING, MEASURE_RING, col_used_max },
 	{ "FULL", 6, MEASURE_RING_FULL, MEASURE_RING_FULL, col_full },
-	{ "STALLms", 8, MEASURE_RING_FULL, MEASURE_RING_FULL, col_stall },
+	{ "STALLms", 7, MEASURE_RING_FULL, MEASURE_RING_FULL, col_stall },
 	{ "SYNCS", 6, MEASURE_RING, MEASURE_LOG_GET, col_syncs },
-	{ "SYNCms", 8, MEASURE_RING_RESET_TIME, MEASURE_LOG_GET, col_sync_ms },
+	{ "SYNCms", 7, MEASURE_RING_RESET_TIME, MEASURE_LOG_GET, col_sync_ms },
 	{ "LOG", 4, MEASURE_LOG_TOGGLE, MEASURE_LOG_TOGGLE, col_logging },
 };
 
@@ -179,7 +190,7 @@ void render_table_head(FILE *out, const struct model *m, bool stamps)
 {
 	if (stamps)
 		fprintf(out, "%-9s", "TIME");
-	fprintf(out, "%-17s %-6s", "VM", "MODE");
+	fprintf(out, "%-*s %-6s", NAME_WIDTH, "VM", "MODE");
 	for (size_t i = 0; i < COLUMNS; i++)
 		if (has_column(m, &columns[i]))
 			fprintf(out, " %*s", columns[i].width, columns[i].head);
@@ -215,7 +226,7 @@ void render_table(FILE *out, const struct model *m, const struct model *before, 
 			continue;
 		if (stamps)
 			fprintf(out, "%-9s", stamp);
-		put_name(out, m->vm[i].name, 17);
+		put_name(out, m->vm[i].name, NAME_WIDTH);
 		fprintf(out, " %-6s", m->vm[i].info.ring_bytes ? "ring" : "bitmap");
 		for (size_t k = 0; k < COLUMNS; k++) {
 			if (!has_column(m, &columns[k]))
@@ -302,9 +313,10 @@ static void report_ring(FILE *out, const struct model *m, const struct model_vm 
 	fprintf(out, "  rings: %llu of %u entries, soft limit %u\n", r->rings, r->size,
 		r->soft_limit);
 	if (m->measured[MEASURE_RING]) {
-		fprintf(out, "  pages pushed: %llu; given back: %llu in %llu"
-			" resets (%llu of %llu rings empty)\n", r->pushes,
-			r->reset_entries, r->resets, r->reset_empty, r->reset_events);
+		fprintf(out, "  pages pushed: %llu; given back: %llu in %llu resets\n", r->pushes,
+			r->reset_entries, r->resets);
+		fprintf(out, "  resets of single rings: %llu, of them %llu of an empty one\n",
+			r->reset_events, r->reset_empty);
 		if (m->measured[MEASURE_RING_EXACT])
 			fprintf(out, "  pushes seen one by one: %llu\n", vm->pushes_exact);
 		if (r->used_max_soft_limit)
@@ -404,13 +416,14 @@ static bool first_of_reason(const struct model *m, size_t i)
 static void put_reason(FILE *out, const struct model *m, size_t first)
 {
 	const struct probe *p = m->probe;
+	const char *said = "";
 
 	fprintf(out, "not measured, %s (%s):\n", probe_state_name(p[first].state), p[first].why);
 	for (size_t i = first; i < m->probes; i++) {
-		bool again = i > first && !strcmp(p[i].gives, p[i - 1].gives);
-
-		if (same_reason(&p[first], &p[i]) && !again)
-			fprintf(out, "  %s: %s\n", p[i].name, p[i].gives);
+		if (!same_reason(&p[first], &p[i]) || !strcmp(p[i].gives, said))
+			continue;
+		fprintf(out, "  %s: %s\n", p[i].name, p[i].gives);
+		said = p[i].gives;
 	}
 }
 
@@ -420,8 +433,8 @@ void render_not_measured(FILE *out, const struct model *m)
 		enum ms_self what;
 		const char *text;
 	} lost[] = {
-		{ MS_SELF_VMS_FULL, "VMs did not fit into our map" },
-		{ MS_SELF_RINGS_FULL, "rings did not fit into our map" },
+		{ MS_SELF_VMS_FULL, "times a VM did not fit into our map" },
+		{ MS_SELF_RINGS_FULL, "times a ring did not fit into our map" },
 		{ MS_SELF_STATE_FULL, "times a VM's counters did not fit" },
 		{ MS_SELF_PENDING_FULL, "calls have no duration: too many at once" },
 		{ MS_SELF_PUSH_FULL, "pushes were not counted one by one" },

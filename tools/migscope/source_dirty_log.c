@@ -21,7 +21,8 @@ static int sample(struct bpf_host *host, struct model *m)
 {
 	int fd = bpf_host_map(host, "ms_log_vms");
 
-	if (fd < 0)
+	if (fd < 0 || !(m->measured[MEASURE_LOG_GET] || m->measured[MEASURE_LOG_CLEAR] ||
+			m->measured[MEASURE_LOG_TOGGLE] || m->measured[MEASURE_LOG_MARKS]))
 		return 0;
 	for (size_t i = 0; i < m->vms; i++) {
 		struct model_vm *vm = &m->vm[i];

@@ -68,127 +68,197 @@ static int by_vcpu(const void *a, const void *b)
 	return x->ring.vcpu_id < y->ring.vcpu_id ? -1 : x->ring.vcpu_id > y->ring.vcpu_id;
 }
 
-struct exact {
-	struct model *m;
-	const struct ms_ring_now *now;
-	size_t n;
-};
-
-/* Adds what was pushed since the last reset to a ring and to its VM. */
-static void fold_tail(struct model_vm *vm, struct model_vcpu *vcpu, const struct ms_ring_now *now)
+/* Keeps the fill that came nearest to its soft limit. */
+static void keep_peak(struct model_vm *vm, const struct ms_ring *r)
 {
-	uint32_t tail = now->dirty_index - now->state.last_dirty;
-	struct ms_ring *r = &vcpu->ring;
-
-	*r = now->state;
-	vcpu->used = now->dirty_index - now->reset_index;
-	/* an index that went back belongs to another ring at this address */
-	if ((int32_t)tail < 0 || vcpu->used > r->size) {
-		tail = 0;
-		vcpu->used = 0;
-	}
-	r->pushes += tail;
-	vm->ring.pushes += tail;
-	if (vcpu->used > r->used_max)
-		r->used_max = vcpu->used;
-	if ((__u64)r->used_max * vm->ring.used_max_soft_limit >=
-	    (__u64)vm->ring.used_max * r->soft_limit) {
-		vm->ring.used_max = r->used_max;
-		vm->ring.used_max_soft_limit = r->soft_limit;
-	}
-	vm->stalled_now += r->stall_since != 0;
+	if ((__u64)r->used_max * vm->ring.used_max_soft_limit <
+	    (__u64)vm->ring.used_max * r->soft_limit)
+		return;
+	vm->ring.used_max = r->used_max;
+	vm->ring.used_max_soft_limit = r->soft_limit;
 }
 
+/* A living ring, with what was pushed since its last reset. */
 static int add_ring(struct model *m, const struct ms_ring_now *now)
 {
 	struct model_vm *vm = model_vm(m, now->state.vm);
-	struct model_vcpu *more;
+	__u32 tail = now->dirty_index - now->state.last_dirty;
+	struct model_vcpu *vcpu;
 
 	if (!vm)
 		return 0;
 	if (!(vm->vcpus & (vm->vcpus - 1))) {
-		more = realloc(vm->vcpu, (vm->vcpus ? 2 * vm->vcpus : 1) * sizeof(*more));
-		if (!more)
+		vcpu = realloc(vm->vcpu, (vm->vcpus ? 2 * vm->vcpus : 1) * sizeof(*vcpu));
+		if (!vcpu)
 			return -ENOMEM;
-		vm->vcpu = more;
+		vm->vcpu = vcpu;
 	}
-	memset(&vm->vcpu[vm->vcpus], 0, sizeof(*vm->vcpu));
-	fold_tail(vm, &vm->vcpu[vm->vcpus++], now);
+	vcpu = &vm->vcpu[vm->vcpus++];
+	memset(vcpu, 0, sizeof(*vcpu));
+	vcpu->ring = now->state;
+	vcpu->used = now->dirty_index - now->reset_index;
+	/* an index that went back belongs to another ring at this address */
+	if ((__s32)tail < 0 || vcpu->used > vcpu->ring.size) {
+		tail = 0;
+		vcpu->used = 0;
+	}
+	vcpu->ring.pushes += tail;
+	vm->ring.pushes += vcpu->ring.pushes;
+	if (vcpu->used > vcpu->ring.used_max)
+		vcpu->ring.used_max = vcpu->used;
+	keep_peak(vm, &vcpu->ring);
+	vm->stalled_now += vcpu->ring.stall_since != 0;
 	return 0;
 }
 
-/* Exact mode: the table of pushes, mapped to its rings. */
-static int add_exact(struct bpf_host *host, struct model *m, const struct ms_ring_now *now, size_t n)
+struct rings {
+	struct bpf_host *host;
+	struct model *m;
+	const struct ms_ring_now *now;	/* living, by address */
+	size_t n;
+	__u64 forget;			/* a VM; 0: none */
+};
+
+static const struct ms_ring_now *find_ring(const struct rings *r, __u64 ring)
 {
-	int fd = bpf_host_map(host, "ms_push");
-	struct ms_push push;
+	struct ms_ring_now key = { .ring = ring };
 
-	for (size_t i = 0; i < m->vms; i++)
-		m->vm[i].pushes_exact = m->vm[i].ring.pushes_seen;
-	for (uint32_t k = 0; fd >= 0 && k < MS_PUSH_SLOTS; k++) {
-		struct ms_ring_now key = { 0 }, *ring;
-		struct model_vm *vm;
+	return r->n ? bsearch(&key, r->now, r->n, sizeof(key), by_ring) : NULL;
+}
 
-		if (bpf_map_lookup_elem(fd, &k, &push))
-			return -errno;
-		vm = push.ring > 1 ? model_vm(m, push.vm) : NULL;
+/* A ring whose end nobody told us of: what was known of it when we looked last. */
+static int add_gone(unsigned long long key, const void *value, void *arg)
+{
+	const struct ms_ring *ring = value;
+	struct rings *r = arg;
+	struct model_vm *vm = model_vm(r->m, ring->vm);
+
+	if (!vm || find_ring(r, key))
+		return 0;
+	vm->ring.pushes += ring->pushes + (ring->seen_dirty - ring->last_dirty);
+	keep_peak(vm, ring);
+	return 0;
+}
+
+/* Exact mode: what the table of pushes says of each VM and of its living rings. */
+static int add_exact(const struct rings *r)
+{
+	int fd = bpf_host_map(r->host, "ms_push");
+	struct ms_push *push = calloc(MS_PUSH_SLOTS, sizeof(*push));
+	__u32 *key = calloc(MS_PUSH_SLOTS, sizeof(*key)), got = MS_PUSH_SLOTS, next;
+
+	if (!push || !key || bpf_map_lookup_batch(fd, NULL, &next, key, push, &got, NULL))
+		got = 0;
+	for (size_t i = 0; i < r->m->vms; i++)
+		r->m->vm[i].pushes_exact = r->m->vm[i].ring.pushes_seen;
+	for (__u32 k = 0; k < got; k++) {
+		struct model_vm *vm = push[k].ring > 1 ? model_vm(r->m, push[k].vm) : NULL;
+		const struct ms_ring_now *ring;
+
 		if (!vm)
 			continue;
-		vm->pushes_exact += push.pushes;
-		key.ring = push.ring;
-		ring = n ? bsearch(&key, now, n, sizeof(key), by_ring) : NULL;
-		for (size_t v = 0; ring && v < vm->vcpus; v++)
-			if (vm->vcpu[v].ring.vcpu_id == ring->state.vcpu_id) {
-				vm->vcpu[v].pushes_exact = push.pushes;
-				if (push.used_max > vm->vcpu[v].ring.used_max)
-					vm->vcpu[v].ring.used_max = push.used_max;
-			}
+		vm->pushes_exact += push[k].pushes;
+		ring = find_ring(r, push[k].ring);
+		for (size_t v = 0; ring && v < vm->vcpus; v++) {
+			if (vm->vcpu[v].ring.vcpu_id != ring->state.vcpu_id)
+				continue;
+			vm->vcpu[v].pushes_exact = push[k].pushes;
+			if (push[k].used_max > vm->vcpu[v].ring.used_max)
+				vm->vcpu[v].ring.used_max = push[k].used_max;
+			keep_peak(vm, &vm->vcpu[v].ring);
+		}
 	}
-	return 0;
+	free(push);
+	free(key);
+	return got ? 0 : -EIO;
+}
+
+static __u64 read_vms(int fd, struct model *m)
+{
+	__u64 changes = 0;
+
+	for (size_t i = 0; i < m->vms; i++) {
+		struct model_vm *vm = &m->vm[i];
+		bool known = !bpf_map_lookup_elem(fd, &vm->id, &vm->ring);
+
+		vm->has_ring = known || vm->info.ring_bytes;
+		changes += vm->ring.rings + vm->ring.rings_freed;
+	}
+	return changes;
+}
+
+/*
+ * The VMs' sums and their living rings, of one moment: a ring that ends between
+ * the two reads would be in both or in none.
+ */
+static long read_consistent(struct bpf_host *host, struct model *m, struct ms_ring_now **now)
+{
+	int fd = bpf_host_map(host, "ms_ring_vms");
+	__u64 before;
+	long n;
+
+	for (int try = 0;; try++) {
+		before = read_vms(fd, m);
+		n = read_rings(host, now);
+		if (n < 0 || read_vms(fd, m) == before || try == READ_TRIES)
+			return n;
+		free(*now);
+		*now = NULL;
+	}
 }
 
 static int sample(struct bpf_host *host, struct model *m)
 {
-	int fd = bpf_host_map(host, "ms_ring_vms"), err = 0;
+	struct rings r = { .host = host, .m = m };
 	struct ms_ring_now *now = NULL;
-	size_t unique = 0;
+	int err = 0;
 	long n;
 
-	if (fd < 0)
+	if (bpf_host_map(host, "ms_ring_vms") < 0)
 		return 0;
-	for (size_t i = 0; i < m->vms; i++) {
-		struct model_vm *vm = &m->vm[i];
-
-		vm->has_ring = !bpf_map_lookup_elem(fd, &vm->id, &vm->ring) || vm->info.ring_bytes;
-	}
-	n = read_rings(host, &now);
+	n = read_consistent(host, m, &now);
 	if (n < 0 && n != -ENOENT)
 		return n;
-	if (n < 0)
-		n = 0;
-	/* a vCPU's file may be open in more than one process */
-	if (n)
+	if (n > 0)
 		qsort(now, n, sizeof(*now), by_ring);
+	/* a vCPU's file may be open in more than one process */
 	for (long i = 0; i < n; i++)
-		if (!unique || now[unique - 1].ring != now[i].ring)
-			now[unique++] = now[i];
-	for (size_t i = 0; i < unique && !err; i++)
+		if (!r.n || now[r.n - 1].ring != now[i].ring)
+			now[r.n++] = now[i];
+	r.now = now;
+	for (size_t i = 0; i < r.n && !err; i++)
 		err = add_ring(m, &now[i]);
+	if (!err && !bpf_host_has(host, "ring_free"))
+		err = bpf_host_walk(host, "ms_rings", sizeof(struct ms_ring), add_gone, &r);
 	for (size_t i = 0; i < m->vms; i++)
 		if (m->vm[i].vcpus)
 			qsort(m->vm[i].vcpu, m->vm[i].vcpus, sizeof(*m->vm[i].vcpu), by_vcpu);
 	if (!err && m->measured[MEASURE_RING_EXACT])
-		err = add_exact(host, m, now, unique);
+		err = add_exact(&r);
 	free(now);
 	return err;
 }
 
+static int forget_ring(unsigned long long key, const void *value, void *arg)
+{
+	const struct ms_ring *ring = value;
+	struct rings *r = arg;
+
+	if (ring->vm == r->forget)
+		bpf_map_delete_elem(bpf_host_map(r->host, "ms_rings"), &key);
+	return 0;
+}
+
 static void forget(struct bpf_host *host, __u64 vm)
 {
+	struct rings r = { .host = host, .forget = vm };
 	int fd = bpf_host_map(host, "ms_ring_vms");
 
 	if (fd >= 0)
 		bpf_map_delete_elem(fd, &vm);
+	/* where ends are hooked its rings went before it */
+	if (!bpf_host_has(host, "ring_free"))
+		bpf_host_walk(host, "ms_rings", sizeof(struct ms_ring), forget_ring, &r);
 }
 
 const struct source source_dirty_ring = { "dirty_ring", measures, sample, forget };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "vm_names.h"
+#include "kernel_info.h"
 
 #include <ctype.h>
 #include <fcntl.h>
@@ -22,11 +23,16 @@ struct known {
 struct vm_names {
 	struct known *known;
 	size_t n, room;
+	bool pids;			/* BPF's process ids are those that we see */
 };
 
 struct vm_names *vm_names_new(void)
 {
-	return calloc(1, sizeof(struct vm_names));
+	struct vm_names *names = calloc(1, sizeof(*names));
+
+	if (names)
+		names->pids = !kernel_info_pid_namespace();
+	return names;
 }
 
 void vm_names_free(struct vm_names *names)
@@ -268,7 +274,7 @@ static struct known *add(struct vm_names *names, const struct model_vm *vm)
 	memset(k, 0, sizeof(*k));
 	k->id = vm->id;
 	cmdline = malloc(CMDLINE_MAX);
-	if (cmdline && owner_alive(&vm->info))
+	if (cmdline && names->pids && owner_alive(&vm->info))
 		vm_names_parse(cmdline, read_cmdline(vm->info.tgid, cmdline, CMDLINE_MAX),
 			       k->base, sizeof(k->base), k->uuid);
 	free(cmdline);
@@ -280,6 +286,9 @@ static struct known *add(struct vm_names *names, const struct model_vm *vm)
 		snprintf(k->base + strlen(k->base), sizeof(k->base) - strlen(k->base), "-%u",
 			 vm->info.tgid);
 	}
+	/* our own mark of the second of a name */
+	for (char *p = k->base; (p = strchr(p, '#'));)
+		*p = '_';
 	k->nth = free_nth(names, k->base);
 	names->n++;
 	return k;
@@ -289,7 +298,8 @@ void vm_names_set(struct vm_names *names, struct model_vm *vm)
 {
 	struct known *k = find(names, vm->id);
 
-	vm->alive = !vm->info.died_ns && owner_alive(&vm->info);
+	/* where pids mean something else, only its end tells that it ended */
+	vm->alive = !vm->info.died_ns && (!names->pids || owner_alive(&vm->info));
 	if (!k)
 		k = add(names, vm);
 	if (!k)
