@@ -34,13 +34,15 @@ static bool park(struct kl_vcpu *v, enum kl_state state)
 }
 
 /* The ring is full: this is a stall, or the next exit of one. */
-static bool ring_full(struct kl_vcpu *v, u64 before_run, u32 *tries)
+static bool ring_full(struct kl_vcpu *v, u64 before_run, u32 *tries, u64 *first)
 {
 	struct kl_vm *vm = v->vm;
 	const struct kl_opts *o = vm->o;
 	bool go_on = true;
 	u32 used;
 
+	if (!*first)
+		*first = kl_now();
 	pthread_mutex_lock(&vm->lock);
 	KL_ADD(v, full_exits, 1);
 	used = kl_ring_pending(v);
@@ -66,12 +68,14 @@ static bool ring_full(struct kl_vcpu *v, u64 before_run, u32 *tries)
 	}
 	if ((*tries)++ < o->full_retries)
 		goto out;
-	if (o->full_delay_ms && kl_now() - v->stall_since_ns < o->full_delay_ms * 1000000ULL) {
+	if (kl_now() - *first < o->full_delay_ms * 1000000ULL) {
 		pthread_mutex_unlock(&vm->lock);
 		kl_sleep_ns(1000000);
 		return !__atomic_load_n(&vm->quit, __ATOMIC_RELAXED);
 	}
 	go_on = wait_as(v, KL_STALLED);
+	*tries = 0;
+	*first = 0;
 out:
 	pthread_mutex_unlock(&vm->lock);
 	return go_on;
@@ -80,6 +84,7 @@ out:
 /* Run until the guest has written its list. False: the VM ends. */
 static bool run_batch(struct kl_vcpu *v)
 {
+	u64 first_full = 0;
 	u32 tries = 0;
 
 	for (;;) {
@@ -97,7 +102,7 @@ static bool run_batch(struct kl_vcpu *v)
 				       v->id, v->run->io.port);
 			return true;
 		case KVM_EXIT_DIRTY_RING_FULL:
-			if (!ring_full(v, before, &tries))
+			if (!ring_full(v, before, &tries, &first_full))
 				return false;
 			break;
 		default:
