@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 
 WB	:= kernel/workbench
+# FOLDERS=... builds only these folders of kernel/
+FOLDERS	?=
 # looked up when it is used: it may ask the network
 KVER	?= $(eval KVER := $$(shell $(WB)/fetch kver))$(KVER)
 # empty where the debug kernel was not built: its tests are skipped, and say so
@@ -10,20 +12,19 @@ DEBUG_KVER = $(shell $(WB)/debug_kernel kver 2>/dev/null)
 .PHONY: modules testmods clients debug-kernel
 
 modules: $(DEPS_STAMP)
-	@$(WB)/modules $(KVER)
+	@$(WB)/modules $(KVER) $(FOLDERS)
 
 ##make debug-kernel	a kernel with KASAN, lockdep, kmemleak, fault injection; 15 min, once
 debug-kernel: $(DEPS_STAMP)
 	@$(WB)/debug_kernel
 
 # modules that only tests load, for the kernels that tests boot
+TESTMODS ?= $(patsubst %/Kbuild,%,$(wildcard tests/vm/*/Kbuild))
 testmods: modules
-	@for d in tests/vm/*/Kbuild tests/bench/*/Kbuild; do \
-		[ ! -f $$d ] || $(WB)/testmod $(KVER) $${d%/*} >/dev/null; \
-	done
+	@for d in $(TESTMODS); do $(WB)/testmod $(KVER) $$d >/dev/null; done
 	@debug=$(DEBUG_KVER); [ -n "$$debug" ] || exit 0; \
-	$(WB)/modules $$debug; \
-	for d in tests/vm/*/Kbuild; do $(WB)/testmod $$debug $${d%/*} >/dev/null; done
+	$(WB)/modules $$debug $(FOLDERS); \
+	for d in $(TESTMODS); do $(WB)/testmod $$debug $$d >/dev/null; done
 
 CLIENTS := $(patsubst tests/clients/%.c,$(BUILD)/clients/%,$(wildcard tests/clients/*.c))
 clients: $(CLIENTS)
