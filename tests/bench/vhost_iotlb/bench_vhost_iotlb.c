@@ -104,6 +104,7 @@ static int changes(struct vhost_iotlb *t, unsigned int maps)
 static int measure(unsigned int maps, struct rnd_state *rnd)
 {
 	struct vhost_iotlb *t = vhost_iotlb_alloc(maps + 1, 0);
+	unsigned long flags;
 	unsigned int i, j;
 	u64 begin, took;
 	int err = -ENOMEM;
@@ -134,9 +135,11 @@ static int measure(unsigned int maps, struct rnd_state *rnd)
 	if (!err)
 		err = changes(t, maps);
 
+	local_irq_save(flags);
 	begin = ktime_get_mono_fast_ns();
 	vhost_iotlb_reset(t);
 	took = ktime_get_mono_fast_ns() - begin - clock_cost;
+	local_irq_restore(flags);
 	if (!err && t->nmaps)
 		err = -EIO;
 	/* of a single map */
