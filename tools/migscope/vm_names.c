@@ -66,7 +66,7 @@ static size_t utf8_len(const unsigned char *s)
 			return 0;
 		/* marks that turn the direction of a line around, separators of lines */
 		if ((c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) ||
-		    c == 0x2028 || c == 0x2029)
+		    c == 0x061c || c == 0x200e || c == 0x200f || c == 0x2028 || c == 0x2029)
 			return 0;
 		return n + 1;
 	}
@@ -138,21 +138,32 @@ static void copy_uuid(char *uuid, const char *src)
 		if (i == 8 || i == 13 || i == 18 || i == 23 ? src[i] != '-' :
 							      !isxdigit((unsigned char)src[i]))
 			return;
+	/* what goes on is none */
+	if (src[MODEL_UUID_LEN - 1])
+		return;
 	memcpy(uuid, src, MODEL_UUID_LEN - 1);
 	uuid[MODEL_UUID_LEN - 1] = '\0';
 }
 
-/* Is @arg the option @name, spelled with one dash or two? Its value may be behind a '='. */
-static bool is_option(const char *arg, const char *name, const char **value)
+/* Is @arg QEMU's option @name? It is spelled with one dash or two, its value comes next. */
+static bool is_option(const char *arg, const char *name)
+{
+	if (*arg++ != '-')
+		return false;
+	return !strcmp(arg + (*arg == '-'), name);
+}
+
+/* Is @arg the option @name as the others spell it: with two dashes, its value next or behind a '='? */
+static bool is_long_option(const char *arg, const char *name, const char **value)
 {
 	size_t len = strlen(name);
 
-	if (*arg++ != '-')
+	if (strncmp(arg, "--", 2) || strncmp(arg + 2, name, len))
 		return false;
-	arg += *arg == '-';
-	if (strncmp(arg, name, len) || (arg[len] && arg[len] != '='))
+	arg += 2 + len;
+	if (*arg && *arg != '=')
 		return false;
-	*value = arg[len] ? arg + len + 1 : NULL;
+	*value = *arg ? arg + 1 : NULL;
 	return true;
 }
 
@@ -165,13 +176,14 @@ void vm_names_parse(const char *cmdline, size_t len, char *name, size_t name_siz
 		const char *next = arg + strlen(arg) + 1;
 		enum { NAME, UUID, ID, PLATFORM } what;
 
-		if (is_option(arg, "name", &val))
+		val = NULL;
+		if (is_option(arg, "name"))
 			what = NAME;
-		else if (is_option(arg, "uuid", &val))
+		else if (is_option(arg, "uuid"))
 			what = UUID;
-		else if (is_option(arg, "id", &val))
+		else if (is_long_option(arg, "id", &val))
 			what = ID;
-		else if (is_option(arg, "platform", &val))
+		else if (is_long_option(arg, "platform", &val))
 			what = PLATFORM;
 		else
 			continue;
