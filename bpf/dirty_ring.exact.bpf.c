@@ -27,32 +27,46 @@ static __noinline int ms_push_resumed(struct ms_push *p, u64 ring)
 	return 0;
 }
 
-/* The vCPU's own thread, so one writer a slot. */
-SEC("tp_btf/kvm_dirty_ring_push")
-int BPF_PROG(ms_ring_push, struct kvm_dirty_ring *ring)
+/* What is not done at each push; the slot to count this one in. */
+static __noinline struct ms_push *ms_push_care(u64 ring, u32 dirty, u32 reset)
 {
-	struct ms_push *p;
-	u32 dirty, reset;
-	u64 addr;
+	struct ms_push *p = ms_push_search(ring, true);
 
-	if (!ring)
-		return 0;
-	addr = ms_first_arg(ctx);
-	p = ms_push_slot(addr, true);
 	if (!p) {
 		ms_self_add(MS_SELF_PUSH_FULL, 1);
-		return 0;
+		return NULL;
 	}
-	dirty = ring->dirty_index;
-	reset = ring->reset_index;
 	/* the first push of a ring: its address was another one's, whose end nobody saw */
 	if (dirty == 1 && !reset && p->pushes)
 		ms_push_fold(p);
 	if (!p->vm)
-		p->vm = ms_push_vm(addr);
+		p->vm = ms_push_vm(ring);
 	/* one that KVM emulates never enters the guest, but it dirties a page */
 	if (p->stalled)
-		ms_push_resumed(p, addr);
+		ms_push_resumed(p, ring);
+	return p;
+}
+
+/*
+ * The vCPU's own thread, so one writer a slot. This runs for each dirtied page:
+ * nothing here calls a helper.
+ */
+SEC("tp_btf/kvm_dirty_ring_push")
+int BPF_PROG(ms_ring_push, struct kvm_dirty_ring *ring)
+{
+	u32 dirty, reset;
+	struct ms_push *p;
+
+	if (!ring)
+		return 0;
+	dirty = ring->dirty_index;
+	reset = ring->reset_index;
+	p = ms_push_first(ring);
+	if (!p || !p->vm || p->stalled || dirty == 1) {
+		p = ms_push_care(ms_first_arg(ctx), dirty, reset);
+		if (!p)
+			return 0;
+	}
 	p->pushes++;
 	if (dirty - reset > p->used_max)
 		p->used_max = dirty - reset;
@@ -66,7 +80,7 @@ int BPF_PROG(ms_ring_stalled, struct kvm_vcpu *vcpu)
 
 	if (!vcpu)
 		return 0;
-	p = ms_push_slot(ms_first_arg(ctx) + bpf_core_field_offset(struct kvm_vcpu, dirty_ring), true);
+	p = ms_push_search(ms_first_arg(ctx) + bpf_core_field_offset(struct kvm_vcpu, dirty_ring), true);
 	if (p)
 		p->stalled = 1;
 	else
@@ -74,6 +88,7 @@ int BPF_PROG(ms_ring_stalled, struct kvm_vcpu *vcpu)
 	return 0;
 }
 
+/* This runs for each entry: as little as at a push. */
 SEC("tp_btf/kvm_entry")
 int BPF_PROG(ms_vcpu_entry, struct kvm_vcpu *vcpu)
 {
@@ -82,8 +97,11 @@ int BPF_PROG(ms_vcpu_entry, struct kvm_vcpu *vcpu)
 
 	if (!vcpu)
 		return 0;
+	p = ms_push_first(&vcpu->dirty_ring);
+	if (p && !p->stalled)
+		return 0;
 	ring = ms_first_arg(ctx) + bpf_core_field_offset(struct kvm_vcpu, dirty_ring);
-	p = ms_push_slot(ring, false);
+	p = ms_push_search(ring, false);
 	if (p && p->stalled)
 		ms_push_resumed(p, ring);
 	return 0;

@@ -5,7 +5,7 @@
 SEC("fentry/kvm_dirty_ring_free")
 int BPF_PROG(ms_push_free, struct kvm_dirty_ring *ring)
 {
-	struct ms_push *p = ms_push_slot(ms_first_arg(ctx), false);
+	struct ms_push *p = ms_push_search(ms_first_arg(ctx), false);
 
 	if (!p)
 		return 0;
