@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include <migscope/dirty_log.h>
+#include <migscope/dirty_ring.h>
 #include <migscope/vm.h>
 
 #define HOST_MAPS	32
@@ -321,10 +323,9 @@ static void refuse(struct bpf_host *host, struct probe *p, int err)
 	kernel_info_explain(host->kernel, -err, log_tail, p->why, sizeof(p->why));
 }
 
-static void attach_probe(struct bpf_host *host, struct bpf_object *obj, size_t i)
+static void attach_probe(struct bpf_host *host, struct bpf_program *prog, size_t i)
 {
 	struct probe *p = &host->probe[i];
-	struct bpf_program *prog = bpf_object__find_program_by_name(obj, p->program);
 	union bpf_iter_link_info info = {};
 	LIBBPF_OPTS(bpf_iter_attach_opts, opts);
 	struct bpf_link *link;
@@ -346,6 +347,11 @@ static void attach_probe(struct bpf_host *host, struct bpf_object *obj, size_t i
 	p->state = PROBE_ATTACHED;
 	p->err = 0;
 	p->why[0] = '\0';
+}
+
+static struct bpf_program *program_of(struct bpf_object *obj, const struct probe *p)
+{
+	return bpf_object__find_program_by_name(obj, p->program);
 }
 
 /*
@@ -372,7 +378,7 @@ static void load_and_attach(struct bpf_host *host, const bool *want)
 		host->object[host->objects++] = obj;
 		for (size_t i = 0; i < host->probes; i++)
 			if (want[i])
-				attach_probe(host, obj, i);
+				attach_probe(host, program_of(obj, &host->probe[i]), i);
 		return;
 	}
 	if (n == 1) {
@@ -478,6 +484,12 @@ static void attach_round(struct bpf_host *host, bool *want, bool again)
 		want[i] = !(again && p->state == PROBE_REFUSED) && worth_trying(host, p);
 	}
 	prefer_events(host, want);
+	/* what was detached is still loaded */
+	for (size_t i = 0; i < host->probes; i++)
+		if (want[i] && host->prog[i]) {
+			attach_probe(host, host->prog[i], i);
+			want[i] = false;
+		}
 	load_and_attach(host, want);
 }
 
@@ -537,6 +549,45 @@ int bpf_host_attach(struct bpf_host *host)
 	for (size_t i = 0; i < host->probes; i++)
 		attached += host->probe[i].state == PROBE_ATTACHED;
 	return attached;
+}
+
+static int forget_key(unsigned long long key, const void *value, void *arg)
+{
+	(void)value;
+	bpf_map_delete_elem(*(int *)arg, &key);
+	return 0;
+}
+
+void bpf_host_detach(struct bpf_host *host)
+{
+	static const struct {
+		const char *name;
+		size_t value_size;
+	} state[] = {
+		{ "ms_vm_ids", sizeof(__u64) },
+		{ "ms_vms", sizeof(struct ms_vm) },
+		{ "ms_rings", sizeof(struct ms_ring) },
+		{ "ms_ring_vms", sizeof(struct ms_ring_vm) },
+		{ "ms_log_vms", sizeof(struct ms_log_vm) },
+	};
+	static const struct ms_push none;
+	int fd;
+
+	for (size_t i = 0; i < host->probes; i++) {
+		if (!host->link[i])
+			continue;
+		bpf_link__destroy(host->link[i]);
+		host->link[i] = NULL;
+		host->probe[i].state = PROBE_OFF;
+	}
+	for (size_t i = 0; i < sizeof(state) / sizeof(state[0]); i++) {
+		fd = bpf_host_map(host, state[i].name);
+		bpf_host_walk(host, state[i].name, state[i].value_size, forget_key, &fd);
+	}
+	fd = bpf_host_map(host, "ms_push");
+	for (__u32 k = 0; fd >= 0 && k < MS_PUSH_SLOTS; k++)
+		bpf_map_update_elem(fd, &k, &none, BPF_ANY);
+	host->since = 0;
 }
 
 double bpf_host_since(const struct bpf_host *host)

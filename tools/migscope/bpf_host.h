@@ -47,6 +47,12 @@ bool bpf_host_waits(const struct bpf_host *host);
 /* True when anything is counted at all; iterators and ends of VMs alone count nothing. */
 bool bpf_host_sees(const struct bpf_host *host);
 
+/*
+ * Detaches everything and forgets all that was counted; the programs stay loaded,
+ * and bpf_host_attach() begins anew.
+ */
+void bpf_host_detach(struct bpf_host *host);
+
 /* CLOCK_MONOTONIC in seconds: since when. */
 double bpf_host_since(const struct bpf_host *host);
 
