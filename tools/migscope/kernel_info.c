@@ -42,9 +42,13 @@ int kernel_info_open(const char *path, struct kernel_info **out)
 			char text[64];
 
 			libbpf_strerror(-err, text, sizeof(text));
-			ms_error("--btf %s: not a BTF file: %s", path, text);
+			if (access(path, R_OK))
+				ms_error("--btf %s: %s", path, strerror(errno));
+			else
+				ms_error("--btf %s: not a BTF file: %s", path, text);
 			free(info);
-			return err;
+			/* of the file, not of the command line */
+			return err == -EINVAL ? -ENODATA : err;
 		}
 		btf__free(given);
 		info->custom = true;
@@ -155,7 +159,7 @@ enum probe_state kernel_info_target(struct kernel_info *info, const struct probe
 		return PROBE_MISSING;
 	}
 	args = target_args(info->vmlinux, p);
-	if (args < 0 && p->module) {
+	if (args < 0 && p->module && !built_in(p->module)) {
 		mod = module_btf(info, p->module);
 		if (!mod && !kernel_info_module(p->module) && !built_in(p->module)) {
 			snprintf(why, size, "%s is not loaded", p->module);
