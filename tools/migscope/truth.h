@@ -7,8 +7,8 @@
 
 /*
  * @text is kvmload's JSON; @since_barrier: we came in at its barrier. Prints a
- * TAP comment for each count that differs, and for each that was not measured
- * and so not compared. Returns how many differ, or -errno.
+ * TAP comment for each count that differs. What is not measured is not compared.
+ * Returns how many differ, or -errno; -ENODATA: nothing of it is measured.
  */
 int truth_compare(const char *text, bool since_barrier, const struct model *m);
 
