@@ -713,7 +713,8 @@ static int make_dir(const char *path)
 	if (mkdir(path, 0700)) {
 		int err = -errno;
 
-		ms_error("%s: %s", path, strerror(-err));
+		ms_error("%s: %s%s", path, strerror(-err), err == -EPERM && strchr(path, '.') ?
+			 " (a bpf file system takes no '.' in a name)" : "");
 		return err;
 	}
 	return 0;
