@@ -1,0 +1,203 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# migscope: vm=6.12,6.1 timeout=1500
+#
+# Each probe is taken away: by another target, by a capability, by a BTF that does not
+# fit. What is left works, what is not is named, and is not shown as zero.
+. "${0%/*}/../tap.sh"
+. "${0%/*}/../lib/watch.sh"
+load_kvm
+
+doctor=$TAP_TMP/doctor
+
+# doctor OPTIONS...: its JSON in $doctor, its status in $?
+doctor() { "$migscope" "$@" doctor -j >"$doctor" 2>"$TAP_TMP/doctor.err"; }
+state() { jq -r --arg p "$1" '.probes[] | select(.name == $p or .probe == $p) | .state' "$doctor"; }
+why() { jq -r --arg p "$1" '.probes[] | select(.name == $p or .probe == $p) | .why // ""' "$doctor"; }
+
+doctor
+base=$?
+cp "$doctor" "$TAP_TMP/all"
+if [ "$MIGSCOPE_KERNEL" = host ]; then
+	note "doctor here: $base"
+else
+	is "nothing taken away: everything attached" "$base" 0
+	is "nothing taken away: every one" "$(jq -c '[.probes[].state] | unique' "$doctor")" '["attached"]'
+fi
+mapfile -t attached < <(jq -r '.probes[] | select(.state == "attached") | .probe' "$TAP_TMP/all")
+mapfile -t names < <(jq -r '.probes[].probe' "$TAP_TMP/all")
+num "there are probes" "${#attached[@]}" -ge 5
+
+# what is not in the JSON when a probe is not there; two programs may be halves of one
+without() {
+	case $1 in
+	ring_reset)	  echo '.vms[].dirty_ring | has("pushes") or has("resets") or has("fill_at_reset") or has("used_max_entries")' ;;
+	ring_exit)	  echo '.vms[].dirty_ring | has("full_exits") or has("stall")' ;;
+	ring_reset_begin|ring_reset_end) echo '.vms[].dirty_ring | has("reset_walk")' ;;
+	ring_push)	  echo '.vms[].dirty_ring | has("pushes_exact")' ;;
+	log_get_begin|log_get_end) echo '.vms[].dirty_log | has("get") or has("bytes_unknown")' ;;
+	log_clear_begin|log_clear_end) echo '.vms[].dirty_log | has("clear")' ;;
+	log_toggle_begin|log_toggle_end) echo '.vms[].dirty_log | has("on") or has("off")' ;;
+	log_mark)	  echo '.vms[].dirty_log | has("marked_pages")' ;;
+	esac
+}
+
+# watched OPTIONS...: one ring VM and one bitmap VM while migscope stat runs with them
+watched() {
+	watch "$@" stat -j 5 || return
+	load ring --ring-size 256 --pages 401 --force-full --name ring
+	load_end ring
+	load map --mode bitmap-manual --pages 101 --toggle-logging=1 --name map
+	load_end map
+	watch_end
+}
+
+# --- everything there: "attached" is a count, not a word
+watched -x
+vm=".vms[] | select(.pid == $(truth ring .pid)) | .dirty_ring"
+is "attached means: pushes are counted" "$(sample "$vm.pushes")" "$(truth ring '.vms[0].total.pushes')"
+is "attached means: one by one, too" "$(sample "$vm.pushes_exact")" "$(truth ring '.vms[0].total.pushes')"
+is "attached means: full exits are counted" "$(sample "$vm.full_exits")" "$(truth ring '.vms[0].total.full_exits')"
+if [ "$MIGSCOPE_KERNEL" != host ]; then
+	vm=".vms[] | select(.pid == $(truth map .pid)) | .dirty_log"
+	is "attached means: GET, CLEAR, on and off are counted" \
+	   "$(sample "[$vm | .get.calls, .clear.calls, .on.calls, .off.calls]")" \
+	   "$(truth map '.vms[0].total | [.get.calls, .clear.calls, .logging_on.calls, .logging_off.calls]')"
+	num "attached means: marks are counted" "$(sample "$vm.marked_pages")" -ge "$(truth map '.vms[0].total.unique_pages')"
+	is "attached means: a walk is timed at each reset event" \
+	   "$(sample ".vms[] | select(.pid == $(truth ring .pid)) | .dirty_ring.reset_walk.count")" \
+	   "$(truth ring '.vms[0].total.reset_events')"
+fi
+
+# --- another target: one probe after the other
+for p in "${names[@]}"; do
+	doctor --target "$p=no_such_function"
+	rc=$?
+	exact=$(jq -r --arg p "$p" '.probes[] | select(.probe == $p) | .exact' "$TAP_TMP/all")
+	is "without $p: it is missing" "$(state "$p")" missing
+	like "without $p: why" "$(why "$p")" 'no_such_function'
+	is "without $p: nothing else is" \
+	   "$(jq -c --arg p "$p" '[.probes[] | select(.probe != $p) | [.probe, .state]]' "$doctor")" \
+	   "$(jq -c --arg p "$p" '[.probes[] | select(.probe != $p) | [.probe, .state]]' "$TAP_TMP/all")"
+	# what is only for exact mode is not missed otherwise
+	want=4
+	[ "$exact" = false ] || want=$base
+	is "without $p: doctor's status" "$rc" "$want"
+done
+for p in "${attached[@]}"; do
+	key=$(without "$p")
+	[ -n "$key" ] || continue
+	watched -x --target "$p=no_such_function"
+	is "without $p: stat runs" "$watch_status" 0
+	is "without $p: what it gives is not in the JSON" "$(sample "[$key] | any")" false
+	is "without $p: it is named there" "$(sample "[.not_measured[] | select(.probe == \"$p\")] | length")" 1
+	is "without $p: VMs are" "$(sample "[.vms[].pid] | contains([$(truth ring .pid)])")" true
+done
+doctor --target nobody=x
+is "a probe that nobody knows: usage" "$?" 2
+"$migscope" --target nobody=x stat 0.1 1 >/dev/null 2>"$TAP_TMP/err"
+is "the same with stat: usage" "$?" 2
+like "and it says what is expected" "$(cat "$TAP_TMP/err")" 'PROBE=FUNCTION'
+
+# the table, too
+table() { "$migscope" "$@" stat -s dirty_ring 0.1 1 2>&1 | grep -m1 '^VM' || :; }
+like "the table has columns for full exits" "$(table)" full
+unlike "without ring_exit it has not" "$(table --target ring_exit=no_such)" full
+
+# nothing at all
+gone=()
+for p in "${names[@]}"; do gone+=(--target "$p=no_such"); done
+if [ ${#gone[@]} -le 32 ]; then
+	doctor "${gone[@]}"
+	is "without any probe: doctor's status" "$?" 3
+fi
+"$migscope" --target ring_reset=x --target ring_exit=x --target ring_alloc=x --target ring_free=x \
+	--target ring_reset_begin=x --target ring_reset_end=x stat -s dirty_ring 0.1 1 >"$TAP_TMP/out" 2>"$TAP_TMP/err"
+is "none of a source: stat's status" "$?" 3
+like "none of a source: it says so" "$(cat "$TAP_TMP/err")" 'nothing of what was asked for'
+like "none of a source: it names them" "$(cat "$TAP_TMP/err")" 'ring_reset'
+
+# --- capabilities
+caps() { setpriv --inh-caps "$1" --bounding-set "$1" --ambient-caps "$1" "${@:2}"; }
+doctor_with() { caps "$1" "$migscope" doctor -j >"$doctor" 2>"$TAP_TMP/doctor.err"; }
+doctor_with -all
+is "no capability: doctor's status" "$?" 3
+like "no capability: it is named" "$(why ring_reset)" 'CAP_BPF is missing'
+caps -all "$migscope" stat 0.1 1 >"$TAP_TMP/out" 2>"$TAP_TMP/err"
+is "no capability: stat's status" "$?" 3
+like "no capability: stat names it" "$(cat "$TAP_TMP/err")" 'CAP_BPF is missing'
+doctor_with -sys_admin,-bpf
+is "without CAP_BPF: doctor's status" "$?" 3
+like "without CAP_BPF: it is named" "$(why ring_exit)" 'CAP_BPF is missing'
+doctor_with -sys_admin,-perfmon
+is "without CAP_PERFMON: doctor's status" "$?" 3
+like "without CAP_PERFMON: it is named" "$(why ring_exit)" 'CAP_PERFMON is missing'
+doctor_with -sys_admin
+is "without CAP_SYS_ADMIN: doctor's status" "$?" "$base"
+is "without CAP_SYS_ADMIN: everything as with it" "$(jq -c '[.probes[] | [.probe, .state]]' "$doctor")" \
+   "$(jq -c '[.probes[] | [.probe, .state]]' "$TAP_TMP/all")"
+doctor_with -all,+bpf,+perfmon
+is "with CAP_BPF and CAP_PERFMON alone: doctor's status" "$?" "$base"
+# and it counts: who may not look at other files sees VMs at their first event
+: >"$TAP_TMP/watch"
+cat >"$TAP_TMP/capped" <<-END
+	#!/bin/bash
+	exec setpriv --inh-caps -all,+bpf,+perfmon --bounding-set -all,+bpf,+perfmon \\
+		--ambient-caps -all,+bpf,+perfmon $migscope "\$@"
+END
+chmod +x "$TAP_TMP/capped"
+migscope="$TAP_TMP/capped" watched
+is "with CAP_BPF and CAP_PERFMON alone: it counts" \
+   "$(sample ".vms[] | select(.pid == $(truth ring .pid)) | .dirty_ring.pushes")" "$(truth ring '.vms[0].total.pushes')"
+
+# --- BTF
+doctor --btf /no/such/file
+is "no file: status" "$?" 1
+like "no file: why" "$(cat "$TAP_TMP/doctor.err")" '/no/such/file.*No such file'
+doctor --btf "$0"
+is "a file that is no BTF: status" "$?" 1
+like "a file that is no BTF: why" "$(cat "$TAP_TMP/doctor.err")" 'not a BTF file'
+# one without any type of the kernel's
+echo 'struct nobody { int x; } nobody;' |
+	clang -target bpf -g -O2 -c -x c - -o "$TAP_TMP/nobody.o"
+llvm-objcopy --dump-section .BTF="$TAP_TMP/nobody.btf" "$TAP_TMP/nobody.o"
+doctor --btf "$TAP_TMP/nobody.btf"
+is "a BTF without KVM: status" "$?" 3
+is "a BTF without KVM: every probe that was there is refused" \
+   "$(jq -c '[.probes[] | select(.state != "refused") | .probe]' "$doctor")" '[]'
+like "a BTF without KVM: why" "$(why ring_reset)" 'BTF given by --btf does not fit'
+"$migscope" --btf "$TAP_TMP/nobody.btf" stat 0.1 1 >"$TAP_TMP/out" 2>"$TAP_TMP/err"
+is "a BTF without KVM: stat's status" "$?" 3
+# the right one, given by hand
+if [ -r /sys/kernel/btf/vmlinux ]; then
+	doctor --btf /sys/kernel/btf/vmlinux
+	is "the kernel's own by hand: status" "$?" "$base"
+fi
+
+# --- another pid namespace
+unshare -p -f --mount-proc "$migscope" doctor >"$TAP_TMP/out" 2>&1
+like "in another pid namespace: doctor says so" "$(cat "$TAP_TMP/out")" 'not in the initial pid namespace'
+unshare -p -f --mount-proc "$migscope" stat 0.1 2 >"$TAP_TMP/out" 2>&1
+is "in another pid namespace: stat runs" "$?" 0
+like "in another pid namespace: stat says so" "$(cat "$TAP_TMP/out")" 'not in the initial pid namespace'
+unlike "in another pid namespace: it does not say that there is no VM" "$(cat "$TAP_TMP/out")" '[Nn]o VMs?'
+# a VM outside is seen when something happens to it
+cat >"$TAP_TMP/inside" <<-END
+	#!/bin/bash
+	exec unshare -p -f --kill-child=INT --mount-proc $migscope "\$@"
+END
+chmod +x "$TAP_TMP/inside"
+load out --ring-size 256 --pages 401 --force-full --name out --barrier
+load_to out middle
+"$migscope" stat -j 0.2 1 >"$TAP_TMP/watch" 2>/dev/null
+is "a VM that stands still is seen from the initial pid namespace" "$(sample "[.vms[] | select(.pid == ${load_pid[out]})] | length")" 1
+"$TAP_TMP/inside" stat -j 2 2 >"$TAP_TMP/watch" 2>"$TAP_TMP/watch.err" &
+inside=$!
+until grep -q ^watching "$TAP_TMP/watch.err" || ! kill -0 $inside 2>/dev/null; do sleep 0.1; done
+load_go out
+load_end out
+wait $inside
+is "a VM outside: its pushes are counted from where we came in" \
+   "$(sample '[.vms[].dirty_ring.reset_entries] | add')" "$(truth out '.vms[0].since_barrier.reset_entries')"
+
+done_testing
