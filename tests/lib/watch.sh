@@ -28,7 +28,7 @@ load_kvm() {
 
 unload_kvm() { [ -z "${kvm_loaded:-}" ] || modprobe -r kvm_amd; }
 
-declare -A load_pid load_in load_out
+declare -A load_pid load_in load_out load_stands
 watch_pid='' watch_status=''
 
 load() {
@@ -45,17 +45,24 @@ load() {
 load_to() {
 	local line=''
 	read -r -t 200 -u "${load_out[$1]}" line || :
-	[[ $line == *'"barrier":true'*"\"at\":\"$2\""* ]] && return
+	if [[ $line == *'"barrier":true'*"\"at\":\"$2\""* ]]; then
+		load_stands[$1]=$2
+		return 0
+	fi
 	diag "kvmload did not come to its $2 barrier: $line $(head -3 "$TAP_TMP/$1.err")"
 	return 1
 }
 
-load_go() { echo >&"${load_in[$1]}"; }
+load_go() {
+	load_stands[$1]=''
+	echo >&"${load_in[$1]}"
+}
 
-# load_end NAME: whatever barriers are left are passed
+# load_end NAME: the barrier where it stands, and those that are left, are passed
 load_end() {
 	local line status=0 in=${load_in[$1]} out=${load_out[$1]}
 	: >"$TAP_TMP/$1.truth"
+	[ -z "${load_stands[$1]:-}" ] || load_go "$1"
 	while read -r -t 200 -u "$out" line; do
 		case $line in
 		*'"barrier":true'*) load_go "$1" ;;
