@@ -81,6 +81,7 @@ truth() { jq -rc "${@:3}" "$2" "$TAP_TMP/$1.truth"; }
 watch() {
 	local i
 	: >"$TAP_TMP/watch"
+	: >"$TAP_TMP/watch.err"
 	# bash has its children ignore SIGINT when they run in the background; migscope asks for it
 	"$migscope" "$@" >"$TAP_TMP/watch" 2>"$TAP_TMP/watch.err" &
 	watch_pid=$!

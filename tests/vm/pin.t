@@ -61,7 +61,7 @@ is "$pid: what the map holds is what was done" \
 count=0
 for prog in "$dir"/progs/*; do
 	like "bpftool prog show pinned ${prog##*/}" "$(bpftool prog show pinned "$prog" 2>&1)" 'tracing .*name ms_'
-	like "bpftool link show pinned ${prog##*/}" "$(bpftool link show pinned "$dir/links/${prog##*/}" 2>&1)" '(tracing|iter) .*prog'
+	like "bpftool link show pinned ${prog##*/}" "$(bpftool link show pinned "$dir/links/${prog##*/}" 2>&1)" '(tracing|iter|raw_tracepoint) .*prog'
 	count=$((count + 1))
 done
 num "as many as were attached" "$count" -ge 4
