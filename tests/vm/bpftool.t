@@ -24,7 +24,8 @@ while read -r object programs attaches; do
 	is "$object: loads with autoattach" "$status" 0 || diag "$(tail -n 3 "$TAP_TMP/out")"
 	attached=0
 	for pin in "$dir"/p/*; do
-		! "$bpftool" link show pinned "$pin" >/dev/null 2>&1 || attached=$((attached + 1))
+		# 6.12's shows the link and returns 255
+		[[ $("$bpftool" link show pinned "$pin" 2>/dev/null) != *' prog '* ]] || attached=$((attached + 1))
 	done
 	is "$object: as many programs, as many attached" "$(compgen -G "$dir/p/*" | wc -l) $attached" "$programs $attaches"
 	if [ "$object" = dirty_ring ]; then
