@@ -96,7 +96,7 @@ pushes_at() {	# of the last whole line
 	sample '[.vms[] | select(.pid == '"${load_pid[runs]}"') | .dirty_ring.pushes] | add // 0'
 }
 watch stat -j 0.1
-load runs --pages 20011 --passes 3 --rate 5000 --ring-size 4096 --name runs --hold
+load runs --pages 20011 --passes 8 --rate 5000 --ring-size 4096 --name runs --hold
 until [ "$(pushes_at)" -gt 0 ]; do sleep 0.2; done
 late=() before=() after=()
 for mode in '' -x; do
