@@ -77,10 +77,12 @@ SEC("tp_btf/kvm_dirty_ring_exit")
 int BPF_PROG(ms_ring_stalled, struct kvm_vcpu *vcpu)
 {
 	struct ms_push *p;
+	u64 ring;
 
 	if (!vcpu)
 		return 0;
-	p = ms_push_search(ms_first_arg(ctx) + bpf_core_field_offset(struct kvm_vcpu, dirty_ring), true);
+	ring = ms_first_arg(ctx) + bpf_core_field_offset(struct kvm_vcpu, dirty_ring);
+	p = ms_push_search(ring, true);
 	if (p)
 		p->stalled = 1;
 	else
