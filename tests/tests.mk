@@ -9,7 +9,7 @@ RUN ?=
 check: $(DEPS_STAMP) all $(if $(wildcard kernel/*/Kbuild),modules)
 	@MIGSCOPE_STARTED=$(MIGSCOPE_STARTED) tests/run $(RUN) $(TESTS)
 
--include $(wildcard tests/clients/*/*.mk)
+-include $(wildcard tests/clients/*/*.mk tests/bench/*/*.mk)
 
 # A migscope that counts wrong, for the test of what must notice: one line of a BPF
 # program is another, as here; what it is must still stand there.
