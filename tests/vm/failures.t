@@ -72,6 +72,7 @@ for signal in TERM INT KILL; do
 		sleep 0.2
 	done
 	is "SIG$signal: it ran, and its output came at once" "$(cat "$TAP_TMP/stdout")" up
+	ok "SIG$signal: QEMU can be seen" pgrep -f "path=$TAP_TMP/out"
 	kill -$signal $pid
 	status=0
 	wait $pid 2>/dev/null || status=$?
