@@ -1,0 +1,65 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# migscope: vm=6.12 timeout=600 own
+#
+# What the dirty ring's interface promises and refuses, and its events.
+. "${0%/*}/../tap.sh"
+# shellcheck source=tests/lib/kvm.sh
+. "${0%/*}/../lib/kvm.sh"
+
+trace=/sys/kernel/tracing/instances/kvm_ring
+
+kvm_start
+"$kvm_clients/ring_api" >"$TAP_TMP/log" 2>"$TAP_TMP/err"
+while read -r line; do
+	case $line in
+	'ok '*)		pass "${line#ok * - }" ;;
+	'not ok '*)	fail "${line#not ok * - }" ;;
+	esac
+done <"$TAP_TMP/log"
+diag "$(cat "$TAP_TMP/err")"
+is "the client came to its end" "$(sed -n 's/^1\.\.//p' "$TAP_TMP/log")" \
+	"$(grep -c -E '^(not )?ok ' "$TAP_TMP/log")"
+
+# The events, added up, say what the client says.
+mkdir "$trace"
+for event in reset_done alloc free stall_over push exit; do
+	echo 1 >"$trace/events/kvm/kvm_dirty_ring_$event/enable"
+done
+echo 1 >"$trace/events/kvm/kvm_dirty_log_switch/enable"
+said=$("$kvm_clients/ring_exact" -v 2 -s 256 -n 600 -p dense -r 2 2>&1)
+like "the client is content" "$said" 'exact: '
+entries=$(sed -n 's/.* \([0-9]*\) entries.*/\1/p' <<<"$said")
+resets=$(sed -n 's/.* \([0-9]*\) resets.*/\1/p' <<<"$said")
+cat "$trace/trace" >"$TAP_TMP/trace"
+count() { grep -c " $1:" "$TAP_TMP/trace"; }
+sum() { sed -n "s/.* $1: .* $2 \([0-9]*\).*/\1/p" "$TAP_TMP/trace" | awk '{ s += $1 } END { print s + 0 }'; }
+is "one alloc for each ring" "$(count kvm_dirty_ring_alloc)" 2
+is "one free for each ring" "$(count kvm_dirty_ring_free)" 2
+is "rings are as large as was asked for" \
+	"$(grep -c 'alloc: .* size 256 soft limit 192$' "$TAP_TMP/trace")" 2
+is "one push for each entry" "$(count kvm_dirty_ring_push)" "$entries"
+is "one reset_done for each ring and call" "$(count kvm_dirty_ring_reset_done)" $((2 * resets))
+is "their entries are those harvested" "$(sum kvm_dirty_ring_reset_done entries)" "$entries"
+is "none was rejected" "$(sum kvm_dirty_ring_reset_done rejected)" 0
+num "windows hold several pages" "$(sum kvm_dirty_ring_reset_done windows)" -lt $((entries / 2))
+is "an MMU call for each window" "$(sum kvm_dirty_ring_reset_done 'mmu calls')" \
+	"$(sum kvm_dirty_ring_reset_done windows)"
+num "a stall ends for each exit, or each series of them" \
+	"$(count kvm_dirty_ring_stall_over)" -ge 1
+num "and no more often" "$(count kvm_dirty_ring_stall_over)" -le "$(count kvm_dirty_ring_exit)"
+is "logging goes on with the slot, and its size is told" \
+	"$(grep -c 'dirty_log_switch: .* slot 0:1 on: pages 600 ' "$TAP_TMP/trace")" 1
+
+echo >"$trace/trace"
+echo 1 >"$trace/events/kvm/kvm_dirty_log_sync/enable"
+ok "a bitmap, cleared by hand" "$kvm_clients/ring_exact" -B -n 1000 -p asc -r 3
+cat "$trace/trace" >"$TAP_TMP/trace"
+is "GET is told, with bytes and pages" \
+	"$(grep -c 'log_sync: .* slot 0:1 get: bytes 128 pages 1000 ' "$TAP_TMP/trace")" 3
+is "CLEAR is told, with bytes and pages" \
+	"$(grep -c 'log_sync: .* slot 0:1 clear: bytes 128 pages 1000 ' "$TAP_TMP/trace")" 3
+echo 0 >"$trace/events/enable"
+rmdir "$trace"
+kvm_stop
+done_testing
