@@ -9,7 +9,7 @@ KVER	?= $(eval KVER := $$(shell $(WB)/fetch kver))$(KVER)
 # empty where the debug kernel was not built: its tests are skipped, and say so
 DEBUG_KVER = $(shell $(WB)/debug_kernel kver 2>/dev/null)
 
-.PHONY: modules testmods clients debug-kernel
+.PHONY: modules testmods testmods-debug clients debug-kernel
 
 modules: $(DEPS_STAMP)
 	@$(WB)/modules $(KVER) $(FOLDERS)
@@ -22,6 +22,9 @@ debug-kernel: $(DEPS_STAMP)
 TESTMODS ?= $(patsubst %/Kbuild,%,$(wildcard tests/vm/*/Kbuild))
 testmods: modules
 	@for d in $(TESTMODS); do $(WB)/testmod $(KVER) $$d >/dev/null; done
+
+# the same for the debug kernel, where it was built
+testmods-debug: testmods
 	@debug=$(DEBUG_KVER); [ -n "$$debug" ] || exit 0; \
 	$(WB)/modules $$debug $(FOLDERS); \
 	for d in $(TESTMODS); do $(WB)/testmod $$debug $$d >/dev/null; done
@@ -50,9 +53,9 @@ lint-kernel: modules
 
 ##make check-debug	the tests that run on the debug kernel, which is built if need be
 check-debug: debug-kernel
-	@$(MAKE) testmods clients
-	@tests/run -k debug
-	@tests/run -k host tests/unit/debug_reports.t
+	@$(MAKE) testmods-debug clients
+	@tests/run -l -k debug
+	@tests/run -l -k host tests/unit/debug_reports.t
 
 ##make modules_install	ours before the kernel's own, signed if there is a key (DESTDIR=...)
 modules_install:

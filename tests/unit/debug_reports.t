@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: host needs=qemu timeout=900
+# migscope: host needs=qemu timeout=900 long
 #
 # Is a mistake in a module of ours reported by the debug kernel, and does the report
 # fail the run?
