@@ -217,7 +217,7 @@ static struct model_vm same(struct vm_names *names, __u64 id, __u64 died)
 
 static void numbers(void)
 {
-	struct vm_names *names = vm_names_new();
+	struct vm_names *names = vm_names_new(true);
 	char first[MODEL_NAME_MAX], second[MODEL_NAME_MAX], third[MODEL_NAME_MAX];
 
 	snprintf(first, sizeof(first), "vmm-%d", getpid());

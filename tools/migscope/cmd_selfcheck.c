@@ -4,6 +4,7 @@
  * holds what we counted against what it says. Every number must be the same.
  */
 #include "bpf_host.h"
+#include "kernel_info.h"
 #include "migscope.h"
 #include "truth.h"
 #include "vm_names.h"
@@ -160,7 +161,7 @@ static int load_end(struct load *l)
 static int take_sample(struct bpf_host *host, pid_t pid, struct model *m)
 {
 	struct model_filter filter = { .pid = pid };
-	struct vm_names *names = vm_names_new();
+	struct vm_names *names = vm_names_new(!kernel_info_pid_namespace());
 	int err = names ? model_sample(host, names, &filter, m) : -ENOMEM;
 
 	vm_names_free(names);

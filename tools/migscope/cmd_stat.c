@@ -173,7 +173,7 @@ static int render(const struct args *a, const struct model *now, const struct mo
 static int watch(struct bpf_host *host, const struct args *a)
 {
 	struct model now = { 0 }, before = { 0 };
-	struct vm_names *names = vm_names_new();
+	struct vm_names *names = vm_names_new(!kernel_info_pid_namespace());
 	double next = now_s(), end = a->duration ? next + a->duration : 0;
 	int err = names ? 0 : -ENOMEM;
 	bool last = false;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "vm_names.h"
-#include "kernel_info.h"
 
 #include <ctype.h>
 #include <fcntl.h>
@@ -26,12 +25,12 @@ struct vm_names {
 	bool pids;			/* BPF's process ids are those that we see */
 };
 
-struct vm_names *vm_names_new(void)
+struct vm_names *vm_names_new(bool pids)
 {
 	struct vm_names *names = calloc(1, sizeof(*names));
 
 	if (names)
-		names->pids = !kernel_info_pid_namespace();
+		names->pids = pids;
 	return names;
 }
 

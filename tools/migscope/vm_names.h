@@ -5,7 +5,8 @@
 
 #include "model.h"
 
-struct vm_names *vm_names_new(void);
+/* @pids: the process ids that BPF sees mean the same here. NULL: no memory. */
+struct vm_names *vm_names_new(bool pids);
 void vm_names_free(struct vm_names *names);
 
 /*
