@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: host vm=6.12,6.1 needs=root,kvm timeout=900
+# migscope: stock host vm=6.12,6.1 needs=root,kvm timeout=900
 #
 # kvmload's counts against arithmetic and against perf, its barriers, and whether it
 # notices a KVM that lies. In an emulated machine jq takes several times as long as

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,6.1 timeout=400
+# migscope: stock vm=6.12,6.1 timeout=400
 #
 # Our objects without migscope: what plain bpftool can load and attach of each. The table
 # is bpf/README.md's.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,6.1 host needs=root,kvm,bpf timeout=400
+# migscope: stock vm=6.12,6.1 host needs=root,kvm,bpf timeout=400
 #
 # migscope pin and unpin: the probes run on without us, and plain bpftool reads them.
 . "${0%/*}/../tap.sh"
