@@ -151,13 +151,20 @@ int BPF_PROG(ms_log_toggle_begin, struct kvm *kvm, struct kvm_memory_slot *old,
 	return 0;
 }
 
+static __always_inline void ms_toggle_done(struct ms_log_vm *v, u32 op, struct ms_call *call,
+					   struct kvm_memory_slot *new, int ret)
+{
+	ms_log_done(v, op, call->start_ns, ret);
+	if (!ret)
+		__sync_fetch_and_add(&v->op[op].pages, BPF_CORE_READ(new, npages));
+}
+
 SEC("fexit/kvm_set_memslot")
 int BPF_PROG(ms_log_toggle_end, struct kvm *kvm, struct kvm_memory_slot *old,
 	     struct kvm_memory_slot *new, u32 change, int ret)
 {
 	struct ms_log_vm *v;
 	struct ms_call call;
-	u64 op;
 
 	/* the kernel freed @old with the change: what it was stands in the call */
 	if (change != bpf_core_enum_value(enum kvm_mr_change, KVM_MR_FLAGS_ONLY))
@@ -165,11 +172,12 @@ int BPF_PROG(ms_log_toggle_end, struct kvm *kvm, struct kvm_memory_slot *old,
 	if (!ms_call_take(&call))
 		return 0;
 	v = ms_log_vm(call.vm);
-	op = call.op;
-	if (!v || (op != MS_LOG_ON && op != MS_LOG_OFF))
+	if (!v)
 		return 0;
-	ms_log_done(v, op, call.start_ns, ret);
-	if (!ret)
-		__sync_fetch_and_add(&v->op[op].pages, BPF_CORE_READ(new, npages));
+	/* as constants: the compiler moves a check of the range away from its use */
+	if (call.op == MS_LOG_ON)
+		ms_toggle_done(v, MS_LOG_ON, &call, new, ret);
+	else if (call.op == MS_LOG_OFF)
+		ms_toggle_done(v, MS_LOG_OFF, &call, new, ret);
 	return 0;
 }

@@ -21,7 +21,9 @@ while read -r object programs attaches; do
 	status=0
 	"$bpftool" prog loadall "build/bpf/$object.bpf.o" "$dir/p" pinmaps "$dir/m" autoattach \
 		>"$TAP_TMP/out" 2>&1 || status=$?
-	is "$object: loads with autoattach" "$status" 0 || diag "$(tail -n 3 "$TAP_TMP/out")"
+	# one of our events in it, and a stock kernel takes nothing of the object
+	is "$object: loads with autoattach, or not, as the table says" \
+	   "$((status == 0))" "$((programs > 0))" || diag "$(tail -n 3 "$TAP_TMP/out")"
 	attached=0
 	for pin in "$dir"/p/*; do
 		# 6.12's shows the link and returns 255

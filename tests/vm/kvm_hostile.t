@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,debug timeout=900 own
+# migscope: vm=6.12,debug timeout=900 own long
 #
 # A VMM that writes anything into its rings gets errors, at worst; what the kernel logs
 # meanwhile fails this. MIGSCOPE_LONG=1 takes ten minutes instead of half a minute.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12 timeout=900 own
+# migscope: vm=6.12 timeout=900 own long
 #
 # What a dirty ring reports is exactly what was written: patterns, sizes, vCPUs, slots,
 # both address spaces, with and without two-dimensional paging.

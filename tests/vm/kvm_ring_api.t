@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12 timeout=600 own
+# migscope: vm=6.12 timeout=600 own long
 #
 # What the dirty ring's interface promises and refuses, and its events.
 . "${0%/*}/../tap.sh"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: stock vm=6.12,6.1 host needs=root,kvm,bpf timeout=900
+# migscope: stock vm=6.12,6.1 host needs=root,kvm,bpf timeout=900 long
 #
 # Fifty VMs come and go while we watch, one after the other and all at once, with rings
 # and with bitmaps; with the hooks on birth and death, and without them.

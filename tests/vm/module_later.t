@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: stock vm=6.12,6.1 own timeout=600
+# migscope: stock vm=6.12,6.1 own timeout=600 long
 #
 # KVM as a module: it may come after us, it is held while we watch, and it may go and
 # come again.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: stock vm=6.12,6.1 timeout=1500
+# migscope: stock vm=6.12,6.1 timeout=1500 long
 #
 # Each probe is taken away: by another target, by a capability, by a BTF that does not
 # fit. What is left works, what is not is named, and is not shown as zero.

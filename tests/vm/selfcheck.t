@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: stock vm=6.12,6.1 host needs=root,kvm,bpf timeout=1800
+# migscope: stock vm=6.12,6.1 host needs=root,kvm,bpf timeout=1800 long
 #
 # Every count against a workload that is known, bucket by bucket; and that selfcheck,
 # which says so, sees a count that is wrong.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: stock vm=6.12,6.1 host needs=root,kvm,bpf timeout=600
+# migscope: stock vm=6.12,6.1 host needs=root,kvm,bpf timeout=600 long
 #
 # migscope stat from outside: how it ends, what it leaves behind, what it takes and what
 # it writes.

@@ -1,0 +1,22 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# migscope: stock vm=6.12,6.1 host needs=root,kvm,bpf timeout=400
+#
+# Every count against a workload that is known, on the kernel's own KVM: the selection
+# of selfcheck. tests/vm/selfcheck.t has all combinations, and what must be noticed.
+. "${0%/*}/../tap.sh"
+
+[ "$MIGSCOPE_KERNEL" = host ] || modprobe kvm_amd || bail_out "kvm_amd cannot be loaded"
+
+build/migscope selfcheck >"$TAP_TMP/out"
+is "every count is right" $? 0
+grep -vE '^ok|^1\.\.' "$TAP_TMP/out" >&2
+num "and counts were compared" "$(grep -cE '^ok' "$TAP_TMP/out")" -ge 7
+
+# a copy whose fill counts wrong, by one line, must not pass
+build/tests/miscount/fill/migscope selfcheck -k build/kvmload -o 'empty resets' >"$TAP_TMP/out"
+is "a count that is wrong is noticed" $? 5
+like "and named" "$(cat "$TAP_TMP/out")" 'fill bucket'
+
+[ "$MIGSCOPE_KERNEL" = host ] || rmmod kvm_amd kvm
+done_testing
