@@ -63,13 +63,13 @@ try 125 "no command" -t 5
 
 # Ended from outside, by the two usual ways and by none that can be caught.
 for signal in TERM INT KILL; do
-	rm -rf "$TAP_TMP/out"
+	rm -rf "$TAP_TMP/out" "$TAP_TMP/stdout"
 	# env: a background job of a script would ignore SIGINT
 	env --default-signal=INT "$run" -v -o "$TAP_TMP/out" -- sh -c 'echo up; sleep 12345' \
 		>"$TAP_TMP/stdout" 2>"$TAP_TMP/stderr" &
 	pid=$!
 	# it has its own idea of what is too late
-	while kill -0 $pid && ! grep -q up "$TAP_TMP/stdout"; do
+	while kill -0 $pid && ! grep -qs up "$TAP_TMP/stdout"; do
 		sleep 0.2
 	done 2>/dev/null
 	is "SIG$signal: it ran, and its output came at once" "$(cat "$TAP_TMP/stdout")" up ||
