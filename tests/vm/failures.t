@@ -51,6 +51,23 @@ PANICS=1 MIGSCOPE_QEMU=$TAP_TMP/qemu try 5 "panic while booting" -- sh -c 'exit 
 like "panic while booting: told" "$said" "try 1 of 3.*Kernel panic - not syncing: VFS"
 is "panic while booting: second boot was good" "$(cat "$TAP_TMP/qemu.count")" 2
 
+# So it is after a report, which might have turned checks off that the command needs.
+cat >"$TAP_TMP/qemu" <<'QEMU'
+#!/bin/bash
+count=$(($(cat "$0.count" 2>/dev/null) + 1))
+echo $count >"$0.count"
+for arg; do
+	# the kernel repeats its command line in its log
+	[[ $count -gt 1 || $arg != console=* ]] || arg+=" $REPORT"
+	args+=("$arg")
+done
+exec qemu-system-x86_64 "${args[@]}"
+QEMU
+rm -f "$TAP_TMP/qemu.count"
+REPORT='planted="KASAN: by this test"' MIGSCOPE_QEMU=$TAP_TMP/qemu try 5 "report while booting" -- sh -c 'exit 5'
+like "report while booting: told" "$said" "try 1 of 3.*the kernel complained"
+is "report while booting: second boot was good" "$(cat "$TAP_TMP/qemu.count")" 2
+
 # No kernel at all, and one that never gets anywhere.
 mkdir -p "$TAP_TMP/bogus/boot"
 echo "not a kernel" >"$TAP_TMP/bogus/boot/vmlinuz-0.0.0"
