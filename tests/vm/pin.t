@@ -43,7 +43,7 @@ nok "nor of that" test -e "$dir.d"
 ids() { bpftool -j prog list | jq -c '[.[] | select((.name // "") | startswith("ms_")) | .id]'; }
 before=$(ids)
 says 0 'probes pinned' pin "$dir"
-says 1 'pinned there already' pin "$dir"
+says 1 'is there already' pin "$dir"
 
 load ring --ring-size 256 --pages 401,409 --vcpus 2 --force-full --name ring --hold
 load_to ring end
@@ -56,8 +56,8 @@ pid=${load_pid[ring]}
 # what the end of kvmload adds is not there yet: it is held before the VM goes
 load_end ring
 is "$pid: what the map holds is what was done" \
-   "$(jq -c '[.resets, .reset_events, .reset_entries, .pushes, .full_exits, .used_max, .fill]' <<<"$mine")" \
-   "$(truth ring '.vms[0].total | [.resets.calls, .reset_events, .reset_entries, .pushes, .full_exits, .high_water, .occupancy]')"
+   "$(jq -c '[.resets, .reset_events, .reset_entries, .full_exits, .used_max, .fill]' <<<"$mine")" \
+   "$(truth ring '.vms[0].total | [.resets.calls, .reset_events, .reset_entries, .full_exits, .high_water, .occupancy]')"
 count=0
 for prog in "$dir"/progs/*; do
 	like "bpftool prog show pinned ${prog##*/}" "$(bpftool prog show pinned "$prog" 2>&1)" 'tracing .*name ms_'
