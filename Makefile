@@ -42,7 +42,7 @@ clean:
 	rm -rf $(BUILD)
 
 ##make demo		migrate a guest with the ring and with the bitmap, show what each cost
-##make check		every test
+##make check		every test but the long ones, which it names
 ##make			the tool and its BPF objects
 ##make deps		install the Debian packages that are missing (as root)
 ##make clean		remove build/ (downloads stay in the cache folder)
