@@ -11,10 +11,10 @@ migscope=build/migscope
 
 doctor=$($migscope doctor)
 for probe in ring_alloc_event ring_free_event ring_reset_done ring_stall_over log_sync log_switch; do
-	like "$probe is attached" "$(grep -w "$probe" <<<"$doctor")" ' attached$'
+	like "$probe is attached" "$(grep "^  $probe " <<<"$doctor")" ' attached$'
 done
 for probe in ring_alloc ring_free ring_reset_begin ring_reset_end log_get_begin log_clear_end log_toggle_begin; do
-	like "$probe is not needed" "$(grep -w "$probe " <<<"$doctor")" ' off$'
+	like "$probe is not needed" "$(grep "^  $probe " <<<"$doctor")" ' off$'
 done
 
 $migscope selfcheck >"$TAP_TMP/selfcheck"

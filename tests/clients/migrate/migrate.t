@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12 needs=qemu stock own timeout=900
+# migscope: vm=6.12 needs=qemu stock own timeout=900 long
 #
 # The migrations that the demo shows, smaller: they converge in both modes, what
 # arrives is what was written, a write that is lost is found, and twice the dirty
