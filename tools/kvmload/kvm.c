@@ -12,6 +12,7 @@
 
 #define RING_RESERVED	64	/* KVM_DIRTY_RING_RSVD_ENTRIES */
 #define MAX_CPUID	256
+#define HUGE_SIZE	(2ULL << 20)
 
 static int try_ioctl(int fd, unsigned long req, void *arg)
 {
@@ -139,21 +140,40 @@ static void set_slot(const struct kl_vm *vm, u32 slot, u64 gpa, u64 bytes, void 
 	kl_ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, "KVM_SET_USER_MEMORY_REGION", &region);
 }
 
+static u64 area_of(u64 bytes)
+{
+	return (bytes + HUGE_SIZE - 1) / HUGE_SIZE * HUGE_SIZE;
+}
+
 /*
- * Small pages only, so that a scattered plan costs only what it writes, and
- * khugepaged does not remap pages behind the guest's back: it would take a
- * second push to dirty them again.
+ * A page that was pushed and not yet stored to is pushed again when the host
+ * unmaps it in between. Two things would do that behind our back, so:
+ * Small pages only - khugepaged leaves them where they are, and a scattered
+ * plan costs only what it writes. And 2 MiB areas with nobody else in them -
+ * to split a mapping the kernel tells KVM to unmap all of the 2 MiB around the
+ * place, and with several VMs in a process the neighbour may just be ending.
  */
 static void *map_guest_memory(u64 bytes)
 {
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	u64 area = area_of(bytes);
+	u8 *p = mmap(NULL, area + HUGE_SIZE, PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	u64 skip;
 
 	if (p == MAP_FAILED)
-		kl_die(KL_EXIT_FAIL, "%llu bytes of guest memory: %s",
-		       (unsigned long long)bytes, strerror(errno));
+		goto failed;
+	skip = -(uintptr_t)p % HUGE_SIZE;
+	if (skip)
+		munmap(p, skip);
+	munmap(p + skip + area, HUGE_SIZE - skip);
+	p += skip;
+	if (mprotect(p, bytes, PROT_READ | PROT_WRITE))
+		goto failed;
 	madvise(p, bytes, MADV_NOHUGEPAGE);
 	return p;
+failed:
+	kl_die(KL_EXIT_FAIL, "%llu bytes of guest memory: %s", (unsigned long long)bytes,
+	       strerror(errno));
 }
 
 static bool vendor_module(const char *name)
@@ -257,6 +277,6 @@ void kl_kvm_destroy(struct kl_vm *vm)
 	}
 	close(vm->fd);
 	close(vm->kvm_fd);
-	munmap(vm->sys, vm->sys_bytes);
-	munmap(vm->mem, vm->mem_pages * KL_PAGE_SIZE);
+	munmap(vm->sys, area_of(vm->sys_bytes));
+	munmap(vm->mem, area_of(vm->mem_pages * KL_PAGE_SIZE));
 }
