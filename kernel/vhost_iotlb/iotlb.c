@@ -13,20 +13,45 @@
 #include <linux/interval_tree_generic.h>
 #include <linux/limits.h>
 #include <linux/module.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/vhost_iotlb.h>
+#include <vhost_iotlb/window.h>
+
+#include "map.h"
 
 #define CREATE_TRACE_POINTS
 #include <trace/events/vhost_iotlb.h>
 
+/* for the callers that translate: whether a lookup was for that is known to them */
+EXPORT_TRACEPOINT_SYMBOL_GPL(vhost_iotlb_miss);
+EXPORT_TRACEPOINT_SYMBOL_GPL(vhost_iotlb_denied);
+EXPORT_TRACEPOINT_SYMBOL_GPL(vhost_iotlb_hit);
+
 #define MAP_START(m)	((m)->start)
 #define MAP_LAST(m)	((m)->last)
+
+/* So small a tree is searched from its root again faster than from a node on. */
+#define FEW_MAPS	4
 
 INTERVAL_TREE_DEFINE(struct vhost_iotlb_map, rb, u64, __subtree_last,
 		     MAP_START, MAP_LAST, static inline, maps)
 
+struct vhost_iotlb_changes vhost_iotlb_changes[VHOST_IOTLB_CHANGES];
+EXPORT_SYMBOL_GPL(vhost_iotlb_changes);
+
+/*
+ * What any window knows of this table is void. The caller keeps lookups out until the
+ * change is made, so that this may be called before it or after it.
+ */
+static __always_inline void table_changes(const struct vhost_iotlb *iotlb)
+{
+	atomic64_inc(vhost_iotlb_changes_of(iotlb));
+}
+
 static void table_unlink(struct vhost_iotlb *iotlb, struct vhost_iotlb_map *map)
 {
+	table_changes(iotlb);
 	maps_remove(map, &iotlb->root);
 	/* freed or linked anew at once: not worth poisoning */
 	__list_del_entry(&map->link);
@@ -69,6 +94,8 @@ table_insert(struct vhost_iotlb *iotlb, struct vhost_iotlb_map *map, u64 start,
 	map->addr = addr;
 	map->perm = perm;
 	map->opaque = opaque;
+	/* also one that is added: it may lie to the left of one that a window shows */
+	table_changes(iotlb);
 	maps_insert(map, &iotlb->root);
 	list_add_tail(&map->link, &iotlb->list);
 	iotlb->nmaps++;
@@ -174,6 +201,44 @@ int vhost_iotlb_add_range(struct vhost_iotlb *iotlb, u64 start, u64 last,
 EXPORT_SYMBOL_GPL(vhost_iotlb_add_range);
 
 /**
+ * vhost_iotlb_insert - add a map that the caller allocated to a table
+ * @iotlb: the table
+ * @map: from kmalloc(), with its start, last, addr, perm and opaque; not all addresses
+ *
+ * Nothing is retired to make room.
+ *
+ * Return: 0, and the map is the table's; -EINVAL; -ENOSPC when the table is full.
+ */
+int vhost_iotlb_insert(struct vhost_iotlb *iotlb, struct vhost_iotlb_map *map)
+{
+	int err = 0;
+
+	if (map->last < map->start || map->last - map->start == U64_MAX)
+		err = -EINVAL;
+	else if (iotlb->nmaps >= iotlb->limit)
+		err = -ENOSPC;
+	if (err)
+		trace_vhost_iotlb_reject(iotlb, map->start, map->last, err);
+	else
+		table_insert(iotlb, map, map->start, map->last, map->addr, map->perm,
+			     map->opaque);
+	return err;
+}
+EXPORT_SYMBOL_GPL(vhost_iotlb_insert);
+
+/**
+ * vhost_iotlb_remove - take one map out of its table, and leave it to the caller
+ * @iotlb: the table
+ * @map: the map, for kfree()
+ */
+void vhost_iotlb_remove(struct vhost_iotlb *iotlb, struct vhost_iotlb_map *map)
+{
+	table_unlink(iotlb, map);
+	trace_vhost_iotlb_delete(iotlb, map->start, map->last);
+}
+EXPORT_SYMBOL_GPL(vhost_iotlb_remove);
+
+/**
  * vhost_iotlb_map_free - take one map out of its table and free it
  * @iotlb: the table
  * @map: the map
@@ -199,6 +264,7 @@ EXPORT_SYMBOL_GPL(vhost_iotlb_map_free);
  */
 void vhost_iotlb_del_range(struct vhost_iotlb *iotlb, u64 start, u64 last)
 {
+	const bool few = iotlb->nmaps <= FEW_MAPS;
 	struct vhost_iotlb_map *map, *next;
 
 	if (last < start)
@@ -206,8 +272,10 @@ void vhost_iotlb_del_range(struct vhost_iotlb *iotlb, u64 start, u64 last)
 
 	/* Erasing a node moves others about in the tree, but not in its order. */
 	for (map = maps_iter_first(&iotlb->root, start, last); map; map = next) {
-		next = maps_iter_next(map, start, last);
+		next = few ? NULL : maps_iter_next(map, start, last);
 		vhost_iotlb_map_free(iotlb, map);
+		if (few)
+			next = maps_iter_first(&iotlb->root, start, last);
 	}
 }
 EXPORT_SYMBOL_GPL(vhost_iotlb_del_range);
@@ -221,6 +289,7 @@ EXPORT_SYMBOL_GPL(vhost_iotlb_del_range);
 void vhost_iotlb_init(struct vhost_iotlb *iotlb, unsigned int limit,
 		      unsigned int flags)
 {
+	table_changes(iotlb);
 	*iotlb = (struct vhost_iotlb) {
 		.root	= RB_ROOT_CACHED,
 		.list	= LIST_HEAD_INIT(iotlb->list),
@@ -258,6 +327,7 @@ void vhost_iotlb_reset(struct vhost_iotlb *iotlb)
 {
 	struct vhost_iotlb_map *map, *next;
 
+	table_changes(iotlb);
 	iotlb->root = RB_ROOT_CACHED;
 	list_for_each_entry_safe(map, next, &iotlb->list, link) {
 		iotlb->nmaps--;
@@ -311,6 +381,124 @@ struct vhost_iotlb_map *vhost_iotlb_itree_next(struct vhost_iotlb_map *map,
 	return maps_iter_next(map, start, last);
 }
 EXPORT_SYMBOL_GPL(vhost_iotlb_itree_next);
+
+/**
+ * vhost_iotlb_window_load - look up what an address translates to, and keep it
+ * @w: where it is kept
+ * @table: the table
+ * @iova: the address
+ * @perm: what the caller wants to do there, VHOST_MAP_RO or VHOST_MAP_WO
+ *
+ * The leftmost map around @iova decides, be there others. A window begins with
+ * that map only where no other of the addresses up to @iova belongs to
+ * one further left; where some do, it begins at @iova. To the right of @iova no
+ * map can begin that would come first.
+ *
+ * Return: 0; -EINVAL where nothing is mapped; -EPERM where it is not for @perm. The
+ * window is good for nothing after an error.
+ */
+int vhost_iotlb_window_load(struct vhost_iotlb_window *w, struct vhost_iotlb *table, u64 iova,
+			    u32 perm)
+{
+	struct vhost_iotlb_map *map = maps_iter_first(&table->root, iova, iova);
+	u64 start;
+
+	w->table = NULL;
+	if (!map)
+		return -EINVAL;
+	if (!(map->perm & perm))
+		return -EPERM;
+	start = map->start;
+	if (start != iova && maps_iter_first(&table->root, start, iova) != map)
+		start = iova;
+
+	*w = (struct vhost_iotlb_window) {
+		.table	 = table,
+		.changes = vhost_iotlb_changes_of(table),
+		.seen	 = atomic64_read(vhost_iotlb_changes_of(table)),
+		.start	 = start,
+		.span	 = map->last - start,
+		.addr	 = map->addr + (start - map->start),
+		.perm	 = map->perm,
+	};
+	return 0;
+}
+EXPORT_SYMBOL_GPL(vhost_iotlb_window_load);
+
+/**
+ * vhost_iotlb_copy - fill a new table with the maps of another
+ * @to: an empty table that nobody else sees yet
+ * @from: the other one, which does not change meanwhile
+ * @gfp: for the maps
+ *
+ * Nothing is told of @to by events: it is to be swapped with a table that is in use.
+ *
+ * Context: may sleep.
+ * Return: 0; -ENOSPC if @to may not hold so many; -ENOMEM. @to is empty after an error.
+ */
+int vhost_iotlb_copy(struct vhost_iotlb *to, struct vhost_iotlb *from, gfp_t gfp)
+{
+	struct vhost_iotlb_map *map, *new;
+
+	if (from->nmaps > to->limit)
+		return -ENOSPC;
+	for (map = maps_iter_first(&from->root, 0, U64_MAX); map;
+	     map = maps_iter_next(map, 0, U64_MAX)) {
+		new = kmalloc(sizeof(*new), gfp);
+		if (!new) {
+			vhost_iotlb_discard(to);
+			return -ENOMEM;
+		}
+		*new = *map;
+		maps_insert(new, &to->root);
+		list_add_tail(&new->link, &to->list);
+		to->nmaps++;
+		cond_resched();
+	}
+	return 0;
+}
+EXPORT_SYMBOL_GPL(vhost_iotlb_copy);
+
+/**
+ * vhost_iotlb_swap - let a table take the place of one that is in use
+ * @table: the one in use, kept from lookups meanwhile by the caller
+ * @other: nobody else's; holds what @table held, afterwards
+ *
+ * It takes the same time however many maps there are.
+ */
+void vhost_iotlb_swap(struct vhost_iotlb *table, struct vhost_iotlb *other)
+{
+	LIST_HEAD(maps);
+
+	table_changes(table);
+	list_splice_init(&table->list, &maps);
+	list_splice_init(&other->list, &table->list);
+	list_splice(&maps, &other->list);
+	swap(table->root, other->root);
+	swap(table->nmaps, other->nmaps);
+	trace_vhost_iotlb_replace(table, 0, U64_MAX);
+}
+EXPORT_SYMBOL_GPL(vhost_iotlb_swap);
+
+/**
+ * vhost_iotlb_discard - free the maps of a table that is not in use
+ * @table: the table, empty afterwards
+ *
+ * Context: may sleep.
+ */
+void vhost_iotlb_discard(struct vhost_iotlb *table)
+{
+	struct vhost_iotlb_map *map, *next;
+
+	table->root = RB_ROOT_CACHED;
+	list_for_each_entry_safe(map, next, &table->list, link) {
+		kfree(map);
+		cond_resched();
+	}
+	INIT_LIST_HEAD(&table->list);
+	table->nmaps = 0;
+}
+EXPORT_SYMBOL_GPL(vhost_iotlb_discard);
 
 MODULE_DESCRIPTION("vhost: tables of I/O address translations");
 MODULE_AUTHOR("The migscope authors");

@@ -5,6 +5,8 @@
  * Run where time is the count of instructions: what is printed is instructions for
  * one call, the call included, the clock and the loop taken off. All that is found is
  * checked.
+ *
+ * A stream are addresses in one map, by a window where the module has such.
  */
 #include <linux/irqflags.h>
 #include <linux/ktime.h>
@@ -13,6 +15,7 @@
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 #include <linux/vhost_iotlb.h>
+#include <vhost_iotlb/window.h>
 
 #define CALLS		1000
 #define MAPS_MAX	2048
@@ -64,6 +67,62 @@ static int lookups(struct vhost_iotlb *t, unsigned int maps, const char *what)
 	}
 	say(what, maps, took - empty);
 	return 0;
+}
+
+static __always_inline int stream(struct vhost_iotlb *t, unsigned int maps,
+				  typeof(vhost_iotlb_window_load) *load)
+{
+	u64 begin, empty, took, sum = 0, want = 0, base = map_start(maps / 2);
+	struct vhost_iotlb_window w = {};
+	unsigned long flags;
+	unsigned int i;
+
+	for (i = 0; i < CALLS; i++)
+		pick[i] = i * 4 % 0xff0;
+	local_irq_save(flags);
+	begin = ktime_get_mono_fast_ns();
+	for (i = 0; i < CALLS; i++)
+		want += map_addr(maps / 2) + READ_ONCE(pick[i]);
+	empty = ktime_get_mono_fast_ns() - begin;
+
+	begin = ktime_get_mono_fast_ns();
+	for (i = 0; i < CALLS; i++) {
+		u64 at = base + READ_ONCE(pick[i]);
+
+		if (load) {
+			if (!vhost_iotlb_window_has(&w, t, at, 7, VHOST_MAP_RO) &&
+			    load(&w, t, at, VHOST_MAP_RO))
+				break;
+			sum += w.addr + (at - w.start);
+		} else {
+			struct vhost_iotlb_map *map = vhost_iotlb_itree_first(t, at, at + 7);
+
+			if (!map || !(map->perm & VHOST_MAP_RO))
+				break;
+			sum += map->addr + (at - map->start);
+		}
+	}
+	took = ktime_get_mono_fast_ns() - begin;
+	local_irq_restore(flags);
+
+	if (sum != want) {
+		pr_err("bench: stream/%u: wrong addresses\n", maps);
+		return -EIO;
+	}
+	say("stream", maps, took - empty);
+	return 0;
+}
+
+static int streams(struct vhost_iotlb *t, unsigned int maps)
+{
+	typeof(vhost_iotlb_window_load) *load = symbol_get(vhost_iotlb_window_load);
+	int err;
+
+	if (!load)
+		return stream(t, maps, NULL);
+	err = stream(t, maps, load);
+	symbol_put(vhost_iotlb_window_load);
+	return err;
 }
 
 static int changes(struct vhost_iotlb *t, unsigned int maps)
@@ -134,6 +193,8 @@ static int measure(unsigned int maps, struct rnd_state *rnd)
 		err = lookups(t, maps, "lookup_random");
 	if (!err)
 		err = changes(t, maps);
+	if (!err)
+		err = streams(t, maps);
 
 	local_irq_save(flags);
 	begin = ktime_get_mono_fast_ns();
