@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2154 # watch.sh's
+#
+# For tests that hold the source vdpa against tests/clients/vhost_vdpa's suite "exact" on a
+# device of vdpa_probe. After tests/lib/watch.sh:
+#
+#	vdpa_load		the bus and vhost_vdpa; undone at the end
+#	vdpa_run		a new device, driven; what the client did is in $TAP_TMP/exact
+#	vdpa_did WHAT		of it: update, invalidate, batch_begin, batch_end, failed, kicks
+#	vdpa_counted		what migscope shows of that device is what the client did
+
+# shellcheck disable=SC2317 # by trap
+vdpa_cleanup() {
+	watch_cleanup
+	rmmod vdpa_probe 2>/dev/null || :
+	modprobe -qr vhost_vdpa vdpa || :
+}
+
+vdpa_load() {
+	kvm_loaded=''
+	trap vdpa_cleanup EXIT
+	# it would take our devices
+	modprobe -qr virtio_vdpa || :
+	modprobe -a vdpa vhost_vdpa irqbypass
+}
+
+vdpa_run() {
+	local node='' i
+	[ ! -d /sys/module/vdpa_probe ] || rmmod vdpa_probe
+	insmod "build/testmod/$(uname -r)/tests-vm-vdpa_probe/vdpa_probe.ko" mode=maps
+	vdpa dev add name probe mgmtdev vdpa_probe mac 02:00:00:00:00:01 mtu 1400
+	for ((i = 0; i < 100; i++)); do
+		node=$(compgen -G "/sys/bus/vdpa/devices/probe/vhost-vdpa-*") || :
+		node=/dev/${node##*/}
+		[ ! -c "$node" ] || break
+		sleep 0.1
+	done
+	build/clients/vhost_vdpa "$node" exact >"$TAP_TMP/exact" || diag "$(cat "$TAP_TMP/exact")"
+}
+
+vdpa_did() { sed -n "s/^$1 //p" "$TAP_TMP/exact"; }
+
+vdpa_counted() {
+	local v='.devices[] | select(.dev == "probe") | .vdpa'
+	is "updates, those that failed, invalidates, batches" \
+	   "$(sample "$v.ops | [.update.calls, .update.errors, .invalidate.calls, .batch_begin.calls, .batch_end.calls]")" \
+	   "[$(($(vdpa_did update) - $(vdpa_did failed))),$(vdpa_did failed),$(vdpa_did invalidate),$(vdpa_did batch_begin),$(vdpa_did batch_end)]"
+	is "why they failed: one page too many, one page twice" "$(sample "$v.errors" -S)" '{"EEXIST":1,"ENOMEM":1}'
+	is "kicks" "$(sample "$v.kicks")" "$(vdpa_did kicks)"
+	is "each message was timed" "$(sample "$v.ops | .update.time.count == .update.calls and .update.time.seconds > 0")" true
+	is "the process is gone, and with it what it pinned" "$(sample "$v.pinned_pages")" 0
+	like "the device is its process's, by name" "$(sample '.devices[] | select(.dev == "probe") | .vm')" '^vhost_vdpa-'
+	is "the device is there" "$(sample '.devices[] | select(.dev == "probe") | .alive')" true
+}

@@ -1,0 +1,163 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# migscope: vm=6.12,debug timeout=240 long
+#
+# Our vDPA bus through iproute2: management devices, devices made, shown, changed and
+# deleted. Then its events, through ftrace.
+. "${0%/*}/../tap.sh"
+
+probe=build/testmod/$(uname -r)/tests-vm-vdpa_probe/vdpa_probe.ko
+trace=/sys/kernel/tracing/instances/vdpa_test
+bus=/sys/bus/vdpa
+
+# shellcheck disable=SC2317 # by trap
+cleanup() {
+	rmmod vdpa_probe 2>/dev/null || :
+	rmdir "$trace" 2>/dev/null || :
+	modprobe -qr vhost_vdpa vdpa 2>/dev/null || :
+	rm -rf "$TAP_TMP"
+}
+trap cleanup EXIT
+
+# whoever would take our devices
+modprobe -qr virtio_vdpa vhost_vdpa
+modprobe vdpa || bail_out "no vdpa"
+like "the bus is ours" "$(cat /sys/module/vdpa/taint)" O
+modprobe -a irqbypass vhost_iotlb
+mkdir "$trace"
+echo 1 >"$trace/events/vdpa/enable"
+# what this iproute2 cannot say: nl NAME=VALUE..., prints "ok", or the error and why
+cat >"$TAP_TMP/nl.py" <<'PYTHON'
+import os, socket, struct, sys
+ATTRS = {'mgmtdev': 2, 'name': 4, 'mac': 10, 'max_vqp': 12, 'mtu': 13, 'features': 20}
+COMMANDS = {'add': 3, 'del': 4, 'get': 5, 'set': 8}
+s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16)
+s.setsockopt(270, 11, 1)    # SOL_NETLINK, NETLINK_EXT_ACK
+s.bind((0, 0))
+def attr(kind, value):
+    a = struct.pack('HH', 4 + len(value), kind) + value
+    return a + bytes(-len(a) % 4)
+def ask(family, command, attrs):
+    body = struct.pack('BBH', command, 1, 0) + attrs
+    s.send(struct.pack('IHHII', 16 + len(body), family, 5, 1, 0) + body)
+    return s.recv(65536)
+def walk(data):
+    while len(data) >= 4:
+        size, kind = struct.unpack_from('HH', data)
+        yield kind & 0x3fff, data[4:size]
+        data = data[(size + 3) & ~3:]
+family = struct.unpack('H', dict(walk(ask(16, 3, attr(2, b'vdpa\0'))[20:]))[1][:2])[0]
+attrs = b''
+for word in sys.argv[2:]:
+    name, value = word.split('=', 1)
+    if name == 'mac':
+        value = bytes.fromhex(value)
+    elif name in ('mtu', 'max_vqp'):
+        value = struct.pack('H', int(value))
+    elif name == 'features':
+        value = struct.pack('Q', int(value, 0))
+    else:
+        value = value.encode()      # no zero at its end
+    attrs += attr(ATTRS[name], value)
+reply = ask(family, COMMANDS[sys.argv[1]], attrs)
+if struct.unpack_from('H', reply, 4)[0] != 2:
+    print('ok')
+else:
+    error = struct.unpack_from('i', reply, 16)[0]
+    flags = struct.unpack_from('H', reply, 6)[0]
+    skip = 36 if flags & 0x100 else 20 + struct.unpack_from('I', reply, 20)[0]
+    why = dict(walk(reply[skip:])) if flags & 0x200 else {}
+    print('ok' if not error else os.strerror(-error) +
+          (': ' + why[1].rstrip(b'\0').decode() if 1 in why else ''))
+PYTHON
+nl() { timeout 20 python3 "$TAP_TMP/nl.py" "$@"; }
+events() { grep -c " vdpa_$1: $2" "$trace/trace"; }
+
+is "no management device" "$(vdpa mgmtdev show)" ""
+ok "one comes with its module" insmod "$probe"
+vdpa mgmtdev show >"$TAP_TMP/show"
+like "it is shown" "$(cat "$TAP_TMP/show")" "^vdpa_probe: "
+like "with what it makes" "$(cat "$TAP_TMP/show")" "supported_classes net"
+like "with how many queues" "$(cat "$TAP_TMP/show")" "max_supported_vqs 4"
+like "with what they can" "$(cat "$TAP_TMP/show")" "ACCESS_PLATFORM"
+is "by its name, too" "$(vdpa mgmtdev show vdpa_probe)" "$(cat "$TAP_TMP/show")"
+nok "not by another" vdpa mgmtdev show vdpa_prob
+
+ok "a device" vdpa dev add name one mgmtdev vdpa_probe mac 02:00:00:00:00:01 mtu 1400 max_vqp 2
+like "is shown" "$(vdpa dev show one)" \
+     "^one: type network mgmtdev vdpa_probe vendor_id 6900 max_vqs 4 max_vq_size 256"
+vdpa dev config show one >"$TAP_TMP/config"
+like "its MAC" "$(cat "$TAP_TMP/config")" "mac 02:00:00:00:00:01"
+like "its link" "$(cat "$TAP_TMP/config")" "link up"
+like "its queues" "$(cat "$TAP_TMP/config")" "max_vq_pairs 2"
+like "its MTU" "$(cat "$TAP_TMP/config")" "mtu 1400"
+unlike "nothing is negotiated" "$(cat "$TAP_TMP/config")" negotiated
+nok "another of its name" vdpa dev add name one mgmtdev vdpa_probe
+nok "one of a management device that is not there" vdpa dev add name two mgmtdev no_such
+nok "one without a name" vdpa dev add name "" mgmtdev vdpa_probe
+nok "one with an MTU that no network has" vdpa dev add name two mgmtdev vdpa_probe mtu 67
+nok "one without queues" vdpa dev add name two mgmtdev vdpa_probe max_vqp 0
+is "one with few features" "$(nl add name=two mgmtdev=vdpa_probe features=0x300000020)" ok
+like "it has a MAC" "$(vdpa dev config show two)" "mac "
+unlike "it has neither MTU nor link" "$(vdpa dev config show two)" "mtu|link "
+like "one with an MTU, without the feature" \
+     "$(nl add name=three mgmtdev=vdpa_probe features=0x300000020 mtu=1400)" "^Invalid.*0x8, not given"
+like "and with more queues than one pair" \
+     "$(nl add name=three mgmtdev=vdpa_probe features=0x300000020 max_vqp=2)" "^Invalid.*0x400000,"
+like "a MAC of the wrong length" "$(nl add name=three mgmtdev=vdpa_probe mac=0200)" "^(Invalid|Numerical)"
+is "a name without a zero at its end is one" "$(nl get name=two)" ok
+like "but not a part of one" "$(nl get name=tw)" "^No such device"
+is "its MAC is changed" "$(nl set name=two mac=020000000077)" ok
+like "it is shown" "$(vdpa dev config show two)" "mac 02:00:00:00:00:77"
+like "not to one for many" "$(nl set name=two mac=010000000001)" "^Invalid"
+like "nothing else is changed" "$(nl set name=two mtu=1400)" "^Operation not supported"
+like "a device without a name" "$(nl add mgmtdev=vdpa_probe)" "^Invalid"
+like "a device without a management device" "$(nl add name=three)" "^Invalid"
+for ((i = 0; i < 60; i++)); do
+	vdpa dev add name "many-$i-$(printf '%060d' 0)" mgmtdev vdpa_probe || fail "device $i"
+done
+is "all are shown, though it takes more than a message" "$(vdpa dev show | grep -c '^many-')" 60
+is "and their configuration" "$(vdpa dev config show | grep -c '^many-')" 60
+is "each once" "$(vdpa dev show | sort | uniq -d)" ""
+for ((i = 0; i < 60; i++)); do
+	vdpa dev del "many-$i-$(printf '%060d' 0)" || fail "device $i, away"
+done
+is "they are gone" "$(vdpa dev show | grep -c '^many-')" 0
+nok "statistics of a device that nobody drives" vdpa dev vstats show one qidx 0
+
+# a driver, by name
+is "nobody drives them" "$(ls $bus/drivers)" ""
+modprobe vhost_vdpa || bail_out "no vhost_vdpa"
+ok "a driver takes all" test -e $bus/drivers/vhost_vdpa/one -a -e $bus/drivers/vhost_vdpa/two
+echo one >$bus/drivers/vhost_vdpa/unbind
+nok "gives one back" test -e $bus/drivers/vhost_vdpa/one
+echo nobody >$bus/devices/one/driver_override
+nok "may not have it again, if another is named" sh -c "echo one >$bus/drivers/vhost_vdpa/bind"
+echo vhost_vdpa >$bus/devices/one/driver_override
+ok "may, if it is named" sh -c "echo one >$bus/drivers/vhost_vdpa/bind"
+
+node=("$bus"/devices/one/vhost-vdpa-*)
+build/clients/vhost_vdpa "/dev/${node[0]##*/}" exact >"$TAP_TMP/exact" || diag "$(cat "$TAP_TMP/exact")"
+is "a process drove it" "$(tail -n 1 "$TAP_TMP/exact")" end
+
+ok "deleted" vdpa dev del one
+nok "not twice" vdpa dev del one
+nok "a device that is not there" vdpa dev show one
+ok "the management device's module takes the rest with it" rmmod vdpa_probe
+is "nothing is left" "$(vdpa dev show; vdpa mgmtdev show)" ""
+
+is "events: devices that came" "$(events device_add)" 62
+is "events: and went" "$(events device_remove)" 62
+is "events: one by name" "$(events device_add 'dev 0 name one nvqs 4 groups 2 address_spaces 3 managed')" 1
+is "events: drivers that took them" "$(events driver_bind 'dev . driver vhost_vdpa error 0')" 3
+is "events: and gave them back" "$(events driver_unbind)" 3
+is "events: kicks of the process" "$(events vq_kick 'dev 0 queue 1')" \
+   "$(sed -n 's/^kicks //p' "$TAP_TMP/exact")"
+is "events: it came to run" "$(events status 'dev 0 status 0xf')" 1
+is "events: what it negotiated" "$(events features 'dev 0 features 0x300000000 error 0')" 1
+is "events: reset when it was opened and when it was closed" "$(events device_reset 'dev 0 ns [0-9]* error 0')" 2
+num "events: calls, with their time" "$(events op 'dev 0 op set_status result 0 ns [0-9]')" -ge 4
+is "events: calls that nobody knows" "$(events op 'dev [0-9]* op 0x')" 0
+is "no event was lost" "$(awk '/^overrun|^dropped/ { n += $2 } END { print n }' "$trace"/per_cpu/cpu*/stats)" 0
+
+done_testing
