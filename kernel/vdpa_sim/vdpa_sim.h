@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A simulated vDPA device: what its kinds share.
+ *
+ * Locks, outermost first: @mutex keeps the device's state, and is held by the worker while
+ * it works, so that who has it knows the device to be still; @iommu_lock keeps the
+ * address spaces, also from the worker while it touches memory through them.
+ */
+#ifndef _VDPA_SIM_H
+#define _VDPA_SIM_H
+
+#include <linux/bitmap.h>
+#include <linux/kthread.h>
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/vdpa.h>
+#include <linux/vhost_iotlb.h>
+#include <linux/vringh.h>
+#include <uapi/linux/virtio_config.h>
+
+#define VDPASIM_FEATURES	(BIT_ULL(VIRTIO_F_ANY_LAYOUT) | \
+				 BIT_ULL(VIRTIO_F_VERSION_1) | \
+				 BIT_ULL(VIRTIO_F_ACCESS_PLATFORM))
+
+#define VDPASIM_QUEUE_MAX	256
+#define VDPASIM_VQS_MAX		BITS_PER_LONG
+
+/* How many descriptors a queue may have handled before others get their turn. */
+#define VDPASIM_BATCH		64
+
+struct vdpasim;
+
+struct vdpasim_virtqueue {
+	struct vringh vring;
+	struct vringh_kiov riov;
+	struct vringh_kiov wiov;
+	struct vdpa_callback cb;
+	/* as it was set; @vring is set up from it when the queue becomes ready */
+	struct vring ring;
+	u16 avail_idx;
+	u16 head;
+	bool ready;
+};
+
+/*
+ * What a kind of device brings along.
+ * @work: handles the queues whose bits are set in @kicked and counts what it did in
+ *	@done; true if there is more to do. Called with the mutex held.
+ */
+struct vdpasim_dev_attr {
+	struct vdpa_mgmt_dev *mgmt_dev;
+	const char *name;
+	/* all that can be asked for, and what is offered unless something is asked for */
+	u64 supported;
+	u64 features;
+	size_t alloc_size;
+	size_t config_size;
+	u32 id;
+	u32 nvqs;
+	u32 ngroups;
+	u32 nas;
+
+	bool (*work)(struct vdpasim *sim, unsigned long *kicked, unsigned int *done);
+	/* a driver's write to the configuration space, which is known to be inside */
+	void (*set_config)(struct vdpasim *sim, unsigned int offset, const void *buf,
+			   unsigned int len);
+	/* the device was reset, or resumed; with the mutex held */
+	void (*reset)(struct vdpasim *sim);
+	void (*resumed)(struct vdpasim *sim);
+	int (*get_stats)(struct vdpasim *sim, u16 idx, struct sk_buff *msg,
+			 struct netlink_ext_ack *extack);
+	void (*free)(struct vdpasim *sim);
+};
+
+/* @identity: all memory under its own addresses, for the kernel's own drivers */
+struct vdpasim_as {
+	struct vhost_iotlb table;
+	bool identity;
+};
+
+struct vdpasim {
+	struct vdpa_device vdpa;
+	struct vdpasim_dev_attr attr;
+
+	/* the device's state */
+	struct mutex mutex;
+	struct vdpasim_virtqueue *vqs;
+	struct vdpa_callback config_cb;
+	void *config;
+	u64 features;
+	u32 generation;
+	u8 status;
+	bool suspended;
+	/* whose addresses they are, where they are user addresses */
+	struct mm_struct *mm;
+
+	struct kthread_worker *worker;
+	struct kthread_work work;
+	/* queues that the worker has to look at */
+	DECLARE_BITMAP(kicked, VDPASIM_VQS_MAX);
+
+	/* the address spaces */
+	spinlock_t iommu_lock;
+	struct vdpasim_as *as;
+};
+
+static inline struct vdpasim *vdpa_to_sim(struct vdpa_device *vdpa)
+{
+	return container_of(vdpa, struct vdpasim, vdpa);
+}
+
+static inline bool vdpasim_has(const struct vdpasim *sim, unsigned int feature)
+{
+	return sim->features & BIT_ULL(feature);
+}
+
+struct vdpasim *vdpasim_create(struct vdpasim_dev_attr *attr,
+			       const struct vdpa_dev_set_config *config);
+void vdpasim_schedule_work(struct vdpasim *sim);
+
+int vdpasim_getdesc(struct vdpasim *sim, struct vdpasim_virtqueue *vq, struct vringh_kiov *riov,
+		    struct vringh_kiov *wiov);
+void vdpasim_complete(struct vdpasim *sim, struct vdpasim_virtqueue *vq, u32 len);
+void vdpasim_notify(struct vdpasim_virtqueue *vq);
+void vdpasim_config_changed(struct vdpasim *sim);
+
+/* iommu.c */
+int vdpasim_iommu_init(struct vdpasim *sim);
+void vdpasim_iommu_free(struct vdpasim *sim);
+int vdpasim_iommu_identity(struct vdpasim *sim);
+void vdpasim_iommu_reset(struct vdpasim *sim, bool all);
+int vdpasim_set_map(struct vdpa_device *vdpa, unsigned int asid, struct vhost_iotlb *iotlb);
+int vdpasim_dma_map(struct vdpa_device *vdpa, unsigned int asid, u64 iova, u64 size, u64 pa,
+		    u32 perm, void *opaque);
+int vdpasim_dma_unmap(struct vdpa_device *vdpa, unsigned int asid, u64 iova, u64 size);
+int vdpasim_reset_map(struct vdpa_device *vdpa, unsigned int asid);
+
+#endif
