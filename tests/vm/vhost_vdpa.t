@@ -1,0 +1,175 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# migscope: vm=6.12,debug timeout=400 long
+#
+# Our vhost_vdpa, driven by processes, on a device that says how it is treated.
+. "${0%/*}/../tap.sh"
+
+probe=build/testmod/$(uname -r)/tests-vm-vdpa_probe/vdpa_probe.ko
+client=build/clients/vhost_vdpa
+parameters=/sys/module/vdpa_probe/parameters
+trace=/sys/kernel/tracing/instances/vhost_vdpa_test
+
+# shellcheck disable=SC2317 # by trap
+cleanup() {
+	exec 7>&- || :
+	rmmod vdpa_probe 2>/dev/null || :
+	rmdir "$trace" 2>/dev/null || :
+	modprobe -qr vhost_vdpa vdpa 2>/dev/null || :
+	rm -rf "$TAP_TMP"
+}
+trap cleanup EXIT
+
+# who would take our devices
+modprobe -qr virtio_vdpa
+modprobe vhost_vdpa || bail_out "no vhost_vdpa"
+modprobe irqbypass
+like "vhost_vdpa is ours" "$(cat /sys/module/vhost_vdpa/taint)" O
+is "on vhost.ko, which is the base's" "$(cat /sys/module/vhost/taint)" ""
+
+# device MODE: a new one, /dev/$node
+device() {
+	[ ! -d /sys/module/vdpa_probe ] || rmmod vdpa_probe || fail "the last device goes"
+	insmod "$probe" mode="$1" || bail_out "no device"
+	vdpa dev add name probe mgmtdev vdpa_probe mac 02:00:00:00:00:01 mtu 1400 ||
+		bail_out "no device"
+	node=$(ls -d /sys/bus/vdpa/devices/probe/vhost-vdpa-*) || bail_out "no node"
+	node=/dev/${node##*/}
+	for ((tries = 0; tries < 50; tries++)); do
+		[ ! -c "$node" ] || return 0
+		sleep 0.1
+	done
+	bail_out "$node does not come"
+}
+parameter() { cat "$parameters/$1"; }
+
+# relay NAME FILE: a client's points are ours
+relay() {
+	local line before=${tap_count:?}
+	while read -r line; do
+		case $line in
+		'ok '*)		pass "$1: ${line#ok * - }" ;;
+		'not ok '*)	fail "$1: ${line#not ok * - }" ;;
+		'# '*)		diag "${line#\# }" ;;
+		esac
+	done <"$2"
+	is "$1: came to its end" "$(tail -n 1 "$2")" end
+	num "$1: tried something" $((tap_count - before)) -gt 4
+}
+suite() {	# NAME SUITE ARGUMENT...
+	"$client" "$node" "${@:2}" >"$TAP_TMP/out" 2>"$TAP_TMP/err" || diag "$(cat "$TAP_TMP/err")"
+	relay "$1" "$TAP_TMP/out"
+}
+
+device tables
+is "a device that was just made has not been told of memory" "$(parameter set_maps)" 0
+suite "ioctls" ioctls
+suite "tables" memory
+is "opened and closed, each space was emptied" "$(parameter entries)" 0
+is "and brought to its default, once each time" "$(parameter reset_maps)" 6
+is "the callback is the device's no longer" "$(parameter has_config_cb)" N
+device maps
+suite "maps" memory
+is "nothing is left there, either" "$(parameter entries)" 0
+device va
+suite "files" files
+is "bound to nobody" "$(parameter binds)" 0
+
+# every message and what it did
+mkdir "$trace"
+echo 1 >"$trace/events/vhost_vdpa/enable"
+events() { grep -c " vhost_vdpa_$1: dev [0-9]* $2" "$trace/trace"; }
+device tables
+"$client" "$node" exact >"$TAP_TMP/exact" || diag "$(cat "$TAP_TMP/exact")"
+want() { sed -n "s/^$1 //p" "$TAP_TMP/exact"; }
+for type in update invalidate batch_begin batch_end; do
+	num "events: $type: the client sent some" "$(want $type)" -gt 0
+	is "events: $type, each once" "$(events message ".*type $type ")" "$(want $type)"
+done
+is "events: what failed" "$(events message '.*error -')" "$(want failed)"
+is "events: why" "$(events message '.*error -12 ') $(events message '.*error -17 ')" "1 1"
+is "events: pages pinned" \
+   "$(sed -n 's/.* vhost_vdpa_pinned: .* pages \([0-9]*\) .*/\1/p' "$trace/trace" | paste -sd+ | bc)" \
+   "$(want pinned)"
+is "events: all let go in the end" \
+   "$(sed -n 's/.* vhost_vdpa_pinned: .* pages \([-0-9]*\) .*/\1/p' "$trace/trace" | paste -sd+ | bc)" 0
+is "events: maps, with their pages" "$(events map '.* pages 4 runs .* error 0')" 10
+echo 0 >"$trace/events/vhost_vdpa/enable"
+
+# a guest whose memory is in pieces
+for mode in tables maps; do
+	runs=262144
+	# each entry by itself, or each looked at by KASAN: fewer are enough
+	[ $mode = tables ] && [ "${MIGSCOPE_KERNEL-}" != debug ] || runs=16384
+	device $mode
+	suite "$runs runs, $mode" runs "$runs"
+	is "$runs runs, $mode: nothing is left" "$(parameter entries) $(parameter unpinned)" "0 0"
+done
+
+# the device goes while a process has it
+removed() {	# NAME COMMAND...
+	local pid status=0
+	rm -f "$TAP_TMP/tell"
+	mkfifo "$TAP_TMP/tell"
+	"$client" "$node" removed <"$TAP_TMP/tell" >"$TAP_TMP/out" 2>&1 &
+	pid=$!
+	exec 7>"$TAP_TMP/tell"
+	for ((tries = 0; tries < 300; tries++)); do
+		! grep -q ready "$TAP_TMP/out" || break
+		sleep 0.1
+	done
+	ok "$1: done at once" timeout 20 "${@:2}"
+	is "$1: the device let go of all memory" "$(parameter entries 2>/dev/null || echo 0)" 0
+	echo gone >&7
+	exec 7>&-
+	wait $pid || status=$?
+	is "$1: the process lives on" $status 0
+	relay "$1" "$TAP_TMP/out"
+}
+device tables
+removed "deleted" vdpa dev del probe
+is "deleted: the device is freed" "$(parameter frees)" 1
+device maps
+removed "the device's module removed" rmmod vdpa_probe
+device tables
+removed "unbound" sh -c 'echo probe >/sys/bus/vdpa/drivers/vhost_vdpa/unbind'
+ok "unbound: another process can have it" sh -c 'echo probe >/sys/bus/vdpa/drivers/vhost_vdpa/bind'
+node=$(ls -d /sys/bus/vdpa/devices/probe/vhost-vdpa-*)
+node=/dev/${node##*/}
+"$client" "$node" busy >"$TAP_TMP/out" &
+busy=$!
+for ((tries = 0; tries < 100; tries++)); do
+	! grep -q busy "$TAP_TMP/out" || break
+	sleep 0.1
+done
+nok "our module stays while a process uses it" rmmod vhost_vdpa
+nok "one process at a time" "$client" "$node" exact
+ok "deleted while it is busy" timeout 20 vdpa dev del probe
+ok "the process is still there" kill -KILL $busy
+wait $busy 2>/dev/null || :
+
+# killed at any point
+for mode in tables maps; do
+	device $mode
+	left=0
+	for ((i = 1; i <= 12; i++)); do
+		"$client" "$node" busy $((i * 7919)) >"$TAP_TMP/out" &
+		busy=$!
+		while ! grep -q busy "$TAP_TMP/out" && kill -0 $busy; do sleep 0.05; done
+		sleep "0.0$((i * 37 % 10))"
+		kill -KILL $busy
+		wait $busy 2>/dev/null || :
+		# the next open() waits until the file of the last one is released
+		"$client" "$node" exact >"$TAP_TMP/out" 2>&1 || diag "$(cat "$TAP_TMP/out")"
+		[ "$(parameter entries)" = 0 ] || left=$((left + 1))
+		[ "$(tail -n 1 "$TAP_TMP/out")" = end ] || left=$((left + 1))
+	done
+	is "killed, $mode: the next one finds a device without memory" $left 0
+	is "killed, $mode: none was let go before the device forgot it" "$(parameter unpinned)" 0
+done
+
+rmmod vdpa_probe
+ok "our modules can go" modprobe -r vhost_vdpa
+nok "they are gone" test -d /sys/module/vhost_vdpa
+
+done_testing
