@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Mappings: from ranges of I/O virtual addresses to the memory of a process. They do
+ * not overlap, and a tree finds one in logarithmic time. Ranges are inclusive: one may
+ * end with the last address there is.
+ */
+#include <linux/sched/mm.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+#include <trace/events/vfio.h>
+
+#include "type1.h"
+
+/* How often a device is asked to let go of the same pages before it is given up. */
+#define ASK_MAX	10
+
+#define to_map(n)	rb_entry(n, struct type1_map, node)
+
+static struct type1_map *map_or_null(struct rb_node *node)
+{
+	return node ? to_map(node) : NULL;
+}
+
+/* The lowest mapping that has an address in [@iova, @last]. */
+struct type1_map *type1_map_first(struct type1_container *c, u64 iova, u64 last)
+{
+	struct rb_node *node = c->maps.rb_node;
+	struct type1_map *map, *found = NULL;
+
+	while (node) {
+		map = to_map(node);
+		if (map->last < iova) {
+			node = node->rb_right;
+			continue;
+		}
+		found = map;
+		if (map->iova <= iova)
+			break;
+		node = node->rb_left;
+	}
+	return found && found->iova <= last ? found : NULL;
+}
+
+struct type1_map *type1_map_next(struct type1_map *map, u64 last)
+{
+	map = map_or_null(rb_next(&map->node));
+	return map && map->iova <= last ? map : NULL;
+}
+
+/* Does a mapping lie across one end of a range? */
+bool type1_bisects(struct type1_container *c, u64 iova, u64 last)
+{
+	struct type1_map *map = type1_map_at(c, iova);
+
+	if (map && map->iova != iova)
+		return true;
+	map = type1_map_at(c, last);
+	return map && map->last != last;
+}
+
+static bool map_less(struct rb_node *a, const struct rb_node *b)
+{
+	return to_map(a)->iova < to_map(b)->iova;
+}
+
+static void map_link(struct type1_container *c, struct type1_map *map)
+{
+	rb_add(&map->node, &c->maps, map_less);
+	c->nmaps++;
+	c->avail--;
+	c->nr_big += map_npages(map) > TYPE1_DIRTY_PAGES_MAX;
+}
+
+static void map_free(struct type1_map *map)
+{
+	xa_destroy(&map->chunks);
+	put_task_struct(map->task);
+	mmdrop(map->mm);
+	kfree(map);
+}
+
+static struct type1_map *map_new(u64 iova, u64 size, unsigned long vaddr, int prot)
+{
+	struct type1_map *map = kzalloc(sizeof(*map), GFP_KERNEL_ACCOUNT);
+
+	if (!map)
+		return NULL;
+	map->iova = iova;
+	map->last = iova + size - 1;
+	map->vaddr = vaddr;
+	map->prot = prot;
+	map->runs = &map->one_run;
+	map->max_runs = 1;
+	xa_init(&map->chunks);
+	/* Pages are pinned and charged for long after this call, by whomever. */
+	map->may_lock = capable(CAP_IPC_LOCK);
+	map->task = get_task_struct(current->group_leader);
+	map->mm = current->mm;
+	mmgrab(map->mm);
+	return map;
+}
+
+/* No device may translate through it any more before its pages are let go of. */
+static void map_remove(struct type1_container *c, struct type1_map *map)
+{
+	type1_pins_drop(c, map);
+	if (type1_domains_unmap(c, map))
+		type1_runs_unpin(map);
+	type1_uncharge(map, map->charged);
+	type1_dirty_forget(map);
+	rb_erase(&map->node, &c->maps);
+	c->nmaps--;
+	c->avail++;
+	c->nr_no_vaddr -= map->no_vaddr;
+	c->nr_big -= map_npages(map) > TYPE1_DIRTY_PAGES_MAX;
+	map_free(map);
+}
+
+void type1_unmap_all(struct type1_container *c)
+{
+	struct rb_node *node;
+	struct type1_map *map;
+
+	while ((node = rb_first(&c->maps))) {
+		map = to_map(node);
+		/* all devices are closed: one of their drivers is broken */
+		WARN_ON_ONCE(map->npinned);
+		map_remove(c, map);
+		cond_resched();
+	}
+}
+
+/* New addresses for what an unmap with VFIO_DMA_UNMAP_FLAG_VADDR took them from. */
+static int map_set_vaddr(struct type1_container *c, u64 iova, u64 last, unsigned long vaddr)
+{
+	struct type1_map *map = type1_map_first(c, iova, last);
+	int err;
+
+	if (!map)
+		return -ENOENT;
+	if (!map->no_vaddr || map->iova != iova || map->last != last)
+		return -EINVAL;
+	err = type1_change_owner(map);
+	if (err)
+		return err;
+	map->vaddr = vaddr;
+	map->no_vaddr = false;
+	c->nr_no_vaddr--;
+	return 0;
+}
+
+static int map_add(struct type1_container *c, u64 iova, u64 size, unsigned long vaddr, int prot,
+		   u64 *runs)
+{
+	struct type1_map *map;
+	int err;
+
+	if (type1_map_first(c, iova, iova + size - 1))
+		return -EEXIST;
+	if (!c->avail)
+		return -ENOSPC;
+	if (!type1_ranges_hold(c->ranges, iova, iova + size - 1))
+		return -EINVAL;
+	if (c->tracking && size >> PAGE_SHIFT > TYPE1_DIRTY_PAGES_MAX)
+		return -EINVAL;
+	map = map_new(iova, size, vaddr, prot);
+	if (!map)
+		return -ENOMEM;
+
+	/* Where no IOMMU translates, pages are pinned when a device wants them. */
+	if (!list_empty(&c->domains)) {
+		err = type1_runs_pin(map);
+		if (err)
+			goto free;
+		*runs = map->nr_runs;
+		err = type1_domains_map(c, map);
+		if (err)
+			goto unpin;
+	}
+	map_link(c, map);
+	return 0;
+
+unpin:
+	type1_runs_unpin(map);
+	type1_uncharge(map, map->charged);
+free:
+	map_free(map);
+	return err;
+}
+
+int type1_map(struct type1_container *c, const struct vfio_iommu_type1_dma_map *req)
+{
+	u64 began = trace_vfio_map_enabled() ? ktime_get_ns() : 0, runs = 0, grain;
+	int prot = 0, err;
+
+	if (req->flags & VFIO_DMA_MAP_FLAG_READ)
+		prot |= IOMMU_READ;
+	if (req->flags & VFIO_DMA_MAP_FLAG_WRITE)
+		prot |= IOMMU_WRITE;
+	/* either a mapping is made, or one that is there gets its address */
+	if (!prot == !(req->flags & VFIO_DMA_MAP_FLAG_VADDR))
+		return -EINVAL;
+	if (!req->size || req->iova + req->size - 1 < req->iova ||
+	    req->vaddr + req->size - 1 < req->vaddr)
+		return -EINVAL;
+	if (!current->mm)
+		return -ENODEV;
+
+	mutex_lock(&c->lock);
+	grain = type1_page_size(c) - 1;
+	if ((req->size | req->iova | req->vaddr) & grain)
+		err = -EINVAL;
+	else if (prot)
+		err = map_add(c, req->iova, req->size, req->vaddr, prot, &runs);
+	else
+		err = map_set_vaddr(c, req->iova, req->iova + req->size - 1, req->vaddr);
+	if (began && prot)
+		trace_vfio_map(c, req->iova, req->size >> PAGE_SHIFT, runs, c->nmaps, c->avail,
+			       ktime_get_ns() - began, err);
+	mutex_unlock(&c->lock);
+	return err;
+}
+
+/*
+ * Have the devices let go of what they pinned in a range. Their drivers do so by
+ * unpinning, for which the lock must be free: mappings come and go meanwhile.
+ *
+ * Return: 0 when nothing is pinned there; -EAGAIN when somebody was asked, and
+ * everything has to be looked at anew; -EBUSY when asking does not help.
+ */
+static int unpin_by_devices(struct type1_container *c, u64 iova, u64 last)
+{
+	u64 from = iova, asked = 0, size;
+	struct vfio_device *device;
+	struct type1_map *map;
+	unsigned int times = 0;
+
+	for (map = type1_map_first(c, from, last); map; ) {
+		if (!map->npinned) {
+			map = type1_map_next(map, last);
+			continue;
+		}
+		if (!times || asked != map->iova)
+			times = 0;
+		asked = map->iova;
+		from = max(from, asked);
+		size = map->last - asked + 1;
+		if (times++ == ASK_MAX) {
+			pr_warn_ratelimited("%s (%d): %lu pages stay pinned by a device\n",
+					    current->comm, task_pid_nr(current), map->npinned);
+			return -EBUSY;
+		}
+		mutex_unlock(&c->lock);
+		list_for_each_entry(device, &c->devices, iommu_entry)
+			device->ops->dma_unmap(device, asked, size);
+		mutex_lock(&c->lock);
+		map = type1_map_first(c, from, last);
+	}
+	return times ? -EAGAIN : 0;
+}
+
+static int unmap_vaddr(struct type1_container *c, u64 iova, u64 last, u64 *size)
+{
+	struct type1_map *map;
+
+	/* devices that pin need the address at any time */
+	if (!list_empty(&c->emulated))
+		return -EBUSY;
+	for (map = type1_map_first(c, iova, last); map; map = type1_map_next(map, last))
+		if (map->no_vaddr)
+			return -EINVAL;
+	for (map = type1_map_first(c, iova, last); map; map = type1_map_next(map, last)) {
+		map->no_vaddr = true;
+		c->nr_no_vaddr++;
+		*size += map->last - map->iova + 1;
+	}
+	return 0;
+}
+
+/*
+ * Return: 0, @last made less where the first interface has it so: there an unmap
+ * takes whole mappings that begin in the range, up to the first that does not.
+ */
+static int unmap_check(struct type1_container *c, const struct vfio_iommu_type1_dma_unmap *req,
+		       u64 *last)
+{
+	u64 grain = type1_page_size(c) - 1;
+	struct type1_map *map;
+
+	if (req->flags & VFIO_DMA_UNMAP_FLAG_ALL) {
+		*last = U64_MAX;
+		return req->iova || req->size ? -EINVAL : 0;
+	}
+	*last = req->iova + req->size - 1;
+	if (!req->size || *last < req->iova || (req->iova | req->size) & grain)
+		return -EINVAL;
+	if (c->v2)
+		return type1_bisects(c, req->iova, *last) ? -EINVAL : 0;
+
+	map = type1_map_at(c, req->iova);
+	return map && map->iova != req->iova ? -ENOENT : 0;
+}
+
+static int unmap_report(struct type1_container *c, u64 iova, u64 last,
+			const struct vfio_bitmap *bitmap)
+{
+	u64 began = trace_vfio_dirty_get_enabled() ? ktime_get_ns() : 0, dirty = 0;
+	u64 npages = (last - iova + 1) >> PAGE_SHIFT;
+	int err;
+
+	err = type1_dirty_report(c, iova, last, bitmap->data);
+	if (!began)
+		return err;
+	if (!err)
+		dirty = type1_dirty_count(c, iova, last);
+	trace_vfio_dirty_get(c, iova, npages, TYPE1_BITMAP_BYTES(npages), dirty, true,
+			     type1_dirty_full(c), ktime_get_ns() - began, err);
+	return err;
+}
+
+static int unmap_locked(struct type1_container *c, struct vfio_iommu_type1_dma_unmap *req,
+			const struct vfio_bitmap *bitmap, u64 *size, unsigned int *gone)
+{
+	struct type1_map *map, *next;
+	unsigned int rounds = 0;
+	u64 last;
+	int err;
+
+	do {
+		err = unmap_check(c, req, &last);
+		if (err)
+			return err == -ENOENT ? 0 : err;
+		if (bitmap && (!c->tracking || bitmap->pgsize != type1_page_size(c)))
+			return -EINVAL;
+		if (req->flags & VFIO_DMA_UNMAP_FLAG_VADDR)
+			return unmap_vaddr(c, req->iova, last, size);
+		err = unpin_by_devices(c, req->iova, last);
+	} while (err == -EAGAIN && rounds++ < ASK_MAX);
+	if (err)
+		return err == -EAGAIN ? -EBUSY : err;
+
+	/* All is reported before anything is gone: then nothing can fail any more. */
+	if (bitmap) {
+		err = unmap_report(c, req->iova, last, bitmap);
+		if (err)
+			return err;
+	}
+	for (map = type1_map_first(c, req->iova, last); map; map = next) {
+		next = type1_map_next(map, last);
+		*size += map->last - map->iova + 1;
+		++*gone;
+		map_remove(c, map);
+	}
+	return 0;
+}
+
+/* Afterwards @req->size says how much it was. */
+int type1_unmap(struct type1_container *c, struct vfio_iommu_type1_dma_unmap *req,
+		const struct vfio_bitmap *bitmap)
+{
+	u64 began = trace_vfio_unmap_enabled() ? ktime_get_ns() : 0, size = 0;
+	unsigned int gone = 0;
+	int err;
+
+	mutex_lock(&c->devices_lock);
+	mutex_lock(&c->lock);
+	err = unmap_locked(c, req, bitmap, &size, &gone);
+	if (began && !(req->flags & VFIO_DMA_UNMAP_FLAG_VADDR))
+		trace_vfio_unmap(c, req->iova, size >> PAGE_SHIFT, gone, c->nmaps, c->avail,
+				 ktime_get_ns() - began, err);
+	mutex_unlock(&c->lock);
+	mutex_unlock(&c->devices_lock);
+	req->size = size;
+	return err;
+}

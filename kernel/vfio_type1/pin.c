@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Devices without an IOMMU of their own: the pages that they pin, and what they read
+ * and write through us.
+ *
+ * Pages are handled by the stretch that lies in one leaf: 64 pages of which all
+ * are pinned already, or none is. One that is pinned again is only counted.
+ */
+#include <linux/kthread.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <trace/events/vfio.h>
+
+#include "type1.h"
+
+#define LEAF_PINS	BITS_PER_LONG
+#define LEAF_BYTES	(LEAF_PINS * sizeof(struct type1_run))
+/* a bitmap, and a leaf for each of its words */
+#define PINNED_BYTES	(TYPE1_CHUNK_WORDS * (sizeof(long) + sizeof(struct type1_run *)))
+
+/* Where a stretch is. */
+struct stretch {
+	struct type1_map	*map;
+	unsigned long		index;	/* of its first page in the map */
+	unsigned int		n;
+};
+
+static struct page *pin_page(const struct type1_run *pin)
+{
+	return pfn_to_page(pin->pfn);
+}
+
+bool type1_is_pinned(struct type1_map *map, unsigned long index)
+{
+	struct type1_chunk *chunk = type1_chunk(map, index);
+
+	return chunk && chunk->npinned && test_bit(index % TYPE1_CHUNK_PAGES, chunk->pinned);
+}
+
+/*
+ * Memory that was given back is all zero. One piece of each kind is kept, so that a
+ * device that pins a page at a time does not allocate each time.
+ */
+static void *take_spare(void *spare, size_t size, size_t full)
+{
+	void **have = spare, *p = *have;
+
+	if (!p || size != full)
+		return kzalloc(size, GFP_KERNEL_ACCOUNT);
+	*have = NULL;
+	return p;
+}
+
+static void give_spare(void *spare, void *p, size_t size, size_t full)
+{
+	void **have = spare;
+
+	if (*have || size != full)
+		kfree(p);
+	else
+		*have = p;
+}
+
+static size_t leaf_bytes(const struct type1_chunk *chunk, unsigned int word)
+{
+	return min(chunk->npages - word * LEAF_PINS, LEAF_PINS) * sizeof(struct type1_run);
+}
+
+static size_t pinned_bytes(const struct type1_chunk *chunk)
+{
+	return BITS_TO_LONGS(chunk->npages) * (sizeof(long) + sizeof(struct type1_run *));
+}
+
+/* The leaf for a word of the chunk's bitmap, made if there is none. */
+static struct type1_run *leaf_make(struct type1_container *c, struct type1_chunk *chunk,
+				   unsigned int word)
+{
+	if (!chunk->pinned) {
+		chunk->pinned = take_spare(&c->spare_pinned, pinned_bytes(chunk), PINNED_BYTES);
+		if (!chunk->pinned)
+			return NULL;
+		chunk->leaf = (void *)(chunk->pinned + BITS_TO_LONGS(chunk->npages));
+	}
+	if (!chunk->leaf[word])
+		chunk->leaf[word] = take_spare(&c->spare_leaf, leaf_bytes(chunk, word), LEAF_BYTES);
+	return chunk->leaf[word];
+}
+
+/* Nothing is kept where nothing is pinned, but for the marks. */
+static void leaf_trim(struct type1_container *c, struct type1_chunk *chunk, unsigned int word)
+{
+	if (!chunk->pinned || chunk->pinned[word])
+		return;
+	if (chunk->leaf[word])
+		give_spare(&c->spare_leaf, chunk->leaf[word], leaf_bytes(chunk, word), LEAF_BYTES);
+	chunk->leaf[word] = NULL;
+	if (chunk->npinned)
+		return;
+	give_spare(&c->spare_pinned, chunk->pinned, pinned_bytes(chunk), PINNED_BYTES);
+	chunk->pinned = NULL;
+	chunk->leaf = NULL;
+}
+
+/* Pages that others hold, too. */
+static int pin_again(struct type1_run *pin, unsigned int n, struct page **pages)
+{
+	unsigned int i;
+
+	for (i = 0; i < n && pin[i].n < TYPE1_HELD_MAX; i++) {
+		pin[i].n++;
+		pages[i] = pin_page(&pin[i]);
+	}
+	return i ?: -EBUSY;
+}
+
+/* Pages that nobody holds. They are charged for, unless an IOMMU keeps them anyway. */
+static int pin_first(struct type1_container *c, struct type1_map *map, unsigned long index,
+		     struct type1_run *pin, unsigned int n, struct page **pages)
+{
+	unsigned long pfn, ours = 0;
+	int err = 0;
+	long got, i;
+
+	if (!mmget_not_zero(map->mm))
+		return -ENODEV;
+	got = type1_grab(map->mm, map->vaddr + index * PAGE_SIZE, n, map->prot, pages, &pfn);
+	if (got < 0) {
+		err = got;
+		goto out;
+	}
+	if (!pages[0]) {
+		/* reserved, but at least there is a struct page to hand out */
+		for (i = 0; i < got && pfn_valid(pfn + i); i++)
+			pages[i] = pfn_to_page(pfn + i);
+		got = i;
+		if (!got) {
+			err = -EINVAL;
+			goto out;
+		}
+	}
+	for (i = 0; i < got; i++) {
+		pin[i] = (struct type1_run) {
+			.pfn	= page_to_pfn(pages[i]),
+			.n	= 1,
+			.ours	= !PageReserved(pages[i]),
+		};
+		ours += pin[i].ours;
+	}
+	if (list_empty(&c->domains))
+		err = type1_charge(map, ours);
+	if (err) {
+		for (i = 0; i < got; i++) {
+			type1_release_run(&pin[i], 0);
+			pin[i] = (struct type1_run) { };
+		}
+		goto out;
+	}
+	map->npinned_ours += ours;
+out:
+	mmput(map->mm);
+	return err ?: got;
+}
+
+/*
+ * Return: how many pages of the stretch were pinned, from its begin; or an error.
+ * @changed grows by those that were not before.
+ */
+static int pin_some(struct type1_container *c, const struct stretch *s, struct page **pages,
+		    unsigned int *changed)
+{
+	struct type1_chunk *chunk = type1_chunk_make(s->map, s->index);
+	unsigned int at = s->index % TYPE1_CHUNK_PAGES;
+	unsigned int word = at / LEAF_PINS, bit = at % LEAF_PINS;
+	unsigned int n = min(s->n, LEAF_PINS - bit);
+	struct type1_run *leaf;
+	unsigned long pinned;
+	int got;
+
+	if (!chunk)
+		return -ENOMEM;
+	leaf = leaf_make(c, chunk, word);
+	if (!leaf) {
+		leaf_trim(c, chunk, word);
+		return -ENOMEM;
+	}
+	pinned = chunk->pinned[word] >> bit;
+	if (pinned & 1) {
+		if (~pinned)
+			n = min(n, ffz(pinned));
+		return pin_again(leaf + bit, n, pages);
+	}
+	if (pinned)
+		n = min(n, __ffs(pinned));
+
+	got = pin_first(c, s->map, s->index, leaf + bit, n, pages);
+	if (got < 0) {
+		leaf_trim(c, chunk, word);
+		return got;
+	}
+	chunk->pinned[word] |= GENMASK(bit + got - 1, bit);
+	chunk->npinned += got;
+	s->map->npinned += got;
+	c->npinned += got;
+	*changed += got;
+	return got;
+}
+
+/*
+ * Let go of the pages of a stretch; those that are not held are passed over. With
+ * @seen what nobody holds any more counts as written until it is reported; without, no
+ * device ever got to see it.
+ *
+ * Return: how many pages nobody holds any more.
+ */
+static unsigned int unpin_some(struct type1_container *c, const struct stretch *s, bool seen)
+{
+	struct type1_chunk *chunk = type1_chunk(s->map, s->index);
+	unsigned int at = s->index % TYPE1_CHUNK_PAGES;
+	unsigned int word = at / LEAF_PINS, bit = at % LEAF_PINS;
+	unsigned int end = bit + s->n, nr = 0, gone = 0;
+	struct page *pages[LEAF_PINS];
+	struct type1_run *leaf;
+
+	if (!chunk || !chunk->npinned)
+		return 0;
+	leaf = chunk->leaf[word];
+	for (; bit < end; bit++) {
+		if (!(chunk->pinned[word] & BIT(bit)) || --leaf[bit].n)
+			continue;
+		if (leaf[bit].ours)
+			pages[nr++] = pin_page(&leaf[bit]);
+		leaf[bit] = (struct type1_run) { };
+		chunk->pinned[word] &= ~BIT(bit);
+		if (seen && c->tracking) {
+			chunk->dirty[word] |= BIT(bit);
+			chunk->marked = true;
+		}
+		gone++;
+	}
+	if (!gone)
+		return 0;
+	chunk->npinned -= gone;
+	s->map->npinned -= gone;
+	s->map->npinned_ours -= nr;
+	c->npinned -= gone;
+	leaf_trim(c, chunk, word);
+	unpin_user_pages_dirty_lock(pages, nr, s->map->prot & IOMMU_WRITE);
+	if (list_empty(&c->domains))
+		type1_uncharge(s->map, nr);
+	return gone;
+}
+
+/* The stretch of at most @npage pages that begins at @iova; none where it is not mapped. */
+static bool stretch_at(struct type1_container *c, struct stretch *s, u64 iova, int npage)
+{
+	unsigned long in_leaf, in_map;
+
+	if (!s->map || iova < s->map->iova || iova > s->map->last)
+		s->map = type1_map_at(c, iova);
+	if (!s->map)
+		return false;
+	s->index = (iova - s->map->iova) >> PAGE_SHIFT;
+	in_leaf = LEAF_PINS - s->index % LEAF_PINS;
+	in_map = map_npages(s->map) - s->index;
+	s->n = min3((unsigned long)npage, in_leaf, in_map);
+	return true;
+}
+
+/* Return: how many pages nobody holds any more. @n is how many were mapped. */
+static unsigned int unpin_range(struct type1_container *c, u64 iova, int npage, bool seen, int *n)
+{
+	struct stretch s = { };
+	unsigned int gone = 0;
+
+	for (*n = 0; *n < npage; *n += s.n) {
+		if (!stretch_at(c, &s, iova + (u64)*n * PAGE_SIZE, npage - *n))
+			break;
+		gone += unpin_some(c, &s, seen);
+	}
+	return gone;
+}
+
+static int pin_range(struct type1_container *c, u64 iova, int npage, int prot,
+		     struct page **pages, unsigned int *changed)
+{
+	struct stretch s = { };
+	int done, n, err;
+
+	for (done = 0; done < npage; done += n) {
+		if (!stretch_at(c, &s, iova + (u64)done * PAGE_SIZE, npage - done)) {
+			err = -EINVAL;
+			goto undo;
+		}
+		if ((s.map->prot & prot) != prot) {
+			err = -EPERM;
+			goto undo;
+		}
+		n = pin_some(c, &s, pages + done, changed);
+		if (n < 0) {
+			err = n;
+			goto undo;
+		}
+	}
+	return 0;
+
+undo:
+	unpin_range(c, iova, done, false, &n);
+	memset(pages, 0, npage * sizeof(*pages));
+	*changed = 0;
+	return err;
+}
+
+/* A device's driver wants pages, all of them or none. */
+int type1_pin_pages(void *data, struct iommu_group *iommu_group, dma_addr_t iova, int npage,
+		    int prot, struct page **pages)
+{
+	u64 began = trace_vfio_pin_enabled() ? ktime_get_ns() : 0;
+	struct type1_container *c = data;
+	struct type1_group *group;
+	unsigned int changed = 0;
+	int err;
+
+	if (!pages || npage <= 0)
+		return -EINVAL;
+	if (!c->v2)
+		return -EACCES;
+	iova &= PAGE_MASK;
+	if (iova + ((u64)npage << PAGE_SHIFT) - 1 < iova)
+		return -EINVAL;
+
+	mutex_lock(&c->lock);
+	if (c->nr_no_vaddr) {
+		err = -EBUSY;
+	} else if (list_empty(&c->devices)) {
+		/* somebody has to be told when what is pinned goes away */
+		err = -EINVAL;
+	} else {
+		err = pin_range(c, iova, npage, prot, pages, &changed);
+	}
+	if (!err) {
+		group = type1_group_find(c, iommu_group, NULL);
+		if (!group->pins)
+			type1_group_promise(c, group);
+	}
+	if (began)
+		trace_vfio_pin(c, iova, npage, changed, c->npinned, ktime_get_ns() - began, err);
+	mutex_unlock(&c->lock);
+	return err ?: npage;
+}
+
+void type1_unpin_pages(void *data, dma_addr_t iova, int npage)
+{
+	u64 began = trace_vfio_unpin_enabled() ? ktime_get_ns() : 0;
+	struct type1_container *c = data;
+	unsigned int gone;
+	int n;
+
+	if (WARN_ON_ONCE(!c->v2))
+		return;
+	iova &= PAGE_MASK;
+
+	mutex_lock(&c->lock);
+	gone = unpin_range(c, iova, npage, true, &n);
+	if (began)
+		trace_vfio_unpin(c, iova, npage, gone, c->npinned, ktime_get_ns() - began);
+	mutex_unlock(&c->lock);
+	WARN_ON_ONCE(n != npage);
+}
+
+/* A mapping goes away. Its users should have let go; what they did not is taken. */
+void type1_pins_drop(struct type1_container *c, struct type1_map *map)
+{
+	struct stretch s = { .map = map };
+	struct type1_chunk *chunk;
+	unsigned long at, i;
+
+	if (!map->npinned)
+		return;
+	xa_for_each(&map->chunks, at, chunk) {
+		for (i = 0; chunk->npinned && i < chunk->npages; i++) {
+			s.index = at * TYPE1_CHUNK_PAGES + i;
+			s.n = 1;
+			while (chunk->npinned && test_bit(i, chunk->pinned))
+				unpin_some(c, &s, false);
+		}
+	}
+}
+
+/*
+ * Read or write memory of the user's, of one mapping. A kernel thread borrows the
+ * address space; any other must be the one that mapped.
+ *
+ * Return: how many bytes, which are fewer than @count where the memory is not there;
+ * or an error.
+ */
+static ssize_t rw_some(struct type1_container *c, struct type1_map *map, u64 offset, void *buf,
+		       size_t count, bool write)
+{
+	void __user *user = (void __user *)(map->vaddr + offset);
+	unsigned long first = offset >> PAGE_SHIFT;
+	unsigned long last = (offset + count - 1) >> PAGE_SHIFT;
+	bool borrow = (current->flags & PF_KTHREAD) && !current->mm;
+	size_t left = count;
+	ssize_t ret;
+
+	if (!(map->prot & IOMMU_READ) || (write && !(map->prot & IOMMU_WRITE)))
+		return -EPERM;
+	/* so that no written page can go without its mark */
+	if (write && c->tracking) {
+		ret = type1_dirty_prepare(map, first, last - first + 1);
+		if (ret)
+			return ret;
+	}
+	if (!mmget_not_zero(map->mm))
+		return -EPERM;
+	if (borrow)
+		kthread_use_mm(map->mm);
+	if (current->mm == map->mm)
+		left = write ? copy_to_user(user, buf, count) : copy_from_user(buf, user, count);
+	if (borrow)
+		kthread_unuse_mm(map->mm);
+	mmput(map->mm);
+
+	if (write && c->tracking && left < count) {
+		last = (offset + count - left - 1) >> PAGE_SHIFT;
+		type1_dirty_mark(map, first, last - first + 1);
+	}
+	return count - left;
+}
+
+int type1_dma_rw(void *data, dma_addr_t iova, void *buf, size_t count, bool write)
+{
+	struct type1_container *c = data;
+	struct type1_map *map;
+	ssize_t done = 0;
+	size_t want;
+	int err = 0;
+
+	mutex_lock(&c->lock);
+	if (c->nr_no_vaddr)
+		err = -EBUSY;
+
+	while (!err && count) {
+		map = type1_map_at(c, iova);
+		if (!map) {
+			err = -EINVAL;
+			break;
+		}
+		/* that may be all there is: then one more would be none */
+		want = min_t(u64, count - 1, map->last - iova) + 1;
+		done = rw_some(c, map, iova - map->iova, buf, want, write);
+		if (done < 0) {
+			err = done;
+		} else if (done < want) {
+			err = -EFAULT;
+		} else {
+			iova += done;
+			buf += done;
+			count -= done;
+			if (count && !iova)
+				err = -EINVAL;
+		}
+	}
+	mutex_unlock(&c->lock);
+	return err;
+}
