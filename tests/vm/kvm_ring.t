@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12 timeout=900 own long
+# migscope: vm=6.12,debug timeout=900
 #
 # What a dirty ring reports is exactly what was written: patterns, sizes, vCPUs, slots,
 # both address spaces, with and without two-dimensional paging.
 . "${0%/*}/../tap.sh"
+probe=build/testmod/$(uname -r)/tests-vm-kvm_ring_probe/kvm_ring_probe.ko
 # shellcheck source=tests/lib/kvm.sh
 . "${0%/*}/../lib/kvm.sh"
 
@@ -35,9 +36,24 @@ exact "a bitmap" -b -p random
 exact "a bitmap, cleared by hand, slots aligned to nothing" -B -p edge -m 37 -a 3
 
 live() { ok "$1" timeout 120 "$kvm_clients/ring_live" "${@:2}"; }
-live "a copy kept up while vCPUs write" -v 2 -r 5
-live "by two harvesters who reset at the same time" -v 2 -h 2 -r 5
+live "a copy kept up while a vCPU writes" -w 20000 -r 3
+live "while two write" -v 2 -w 2000 -r 2
+live "by two harvesters who reset at the same time" -v 2 -h 2 -w 2000 -r 2
 live "with the least rings" -v 2 -h 2 -s 256 -r 3
+
+insmod "$probe" || bail_out "no kvm_ring_probe"
+over() {	# RINGS DESC OPTION...
+	local rings=$1 before
+	before=$(cat /sys/module/kvm_ring_probe/parameters/started)
+	echo "$rings" >/sys/module/kvm_ring_probe/parameters/rings_before_wrap
+	exact "$2" -w "$rings" "${@:3}"
+	echo 0 >/sys/module/kvm_ring_probe/parameters/rings_before_wrap
+	num "$2: that was where they began" "$(cat /sys/module/kvm_ring_probe/parameters/started)" -gt "$before"
+}
+over 2 "indices over 2^32, two vCPUs" -v 2 -s 256 -p asc -n 200
+over 1 "indices over 2^32 in one harvest" -s 4096 -p random -n 12000 -r 3
+over 3 "indices over 2^32, harvested in parts" -s 256 -k 100 -p dense -n 600
+rmmod kvm_ring_probe
 
 kvm_stop
 kvm_start npt=0

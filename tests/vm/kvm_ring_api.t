@@ -1,15 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12 timeout=600 own long
+# migscope: vm=6.12 timeout=600
 #
 # What the dirty ring's interface promises and refuses, and its events.
 . "${0%/*}/../tap.sh"
+probe=build/testmod/$(uname -r)/tests-vm-kvm_ring_probe/kvm_ring_probe.ko
 # shellcheck source=tests/lib/kvm.sh
 . "${0%/*}/../lib/kvm.sh"
 
 trace=/sys/kernel/tracing/instances/kvm_ring
 
 kvm_start
+insmod "$probe" || bail_out "no kvm_ring_probe"
 "$kvm_clients/ring_api" >"$TAP_TMP/log" 2>"$TAP_TMP/err"
 while read -r line; do
 	case $line in
@@ -21,13 +23,15 @@ diag "$(cat "$TAP_TMP/err")"
 is "the client came to its end" "$(sed -n 's/^1\.\.//p' "$TAP_TMP/log")" \
 	"$(grep -c -E '^(not )?ok ' "$TAP_TMP/log")"
 
+rmmod kvm_ring_probe
+
 # The events, added up, say what the client says.
 mkdir "$trace"
 for event in reset_done alloc free stall_over push exit; do
 	echo 1 >"$trace/events/kvm/kvm_dirty_ring_$event/enable"
 done
 echo 1 >"$trace/events/kvm/kvm_dirty_log_switch/enable"
-said=$("$kvm_clients/ring_exact" -v 2 -s 256 -n 600 -p dense -r 2 2>&1)
+said=$("$kvm_clients/ring_exact" -v 2 -s 256 -n 1200 -p dense -r 2 2>&1)
 like "the client is content" "$said" 'exact: '
 entries=$(sed -n 's/.* \([0-9]*\) entries.*/\1/p' <<<"$said")
 resets=$(sed -n 's/.* \([0-9]*\) resets.*/\1/p' <<<"$said")
@@ -45,11 +49,12 @@ is "none was rejected" "$(sum kvm_dirty_ring_reset_done rejected)" 0
 num "windows hold several pages" "$(sum kvm_dirty_ring_reset_done windows)" -lt $((entries / 2))
 is "an MMU call for each window" "$(sum kvm_dirty_ring_reset_done 'mmu calls')" \
 	"$(sum kvm_dirty_ring_reset_done windows)"
+num "a vCPU was turned away" "$(count kvm_dirty_ring_exit)" -ge 1
 num "a stall ends for each exit, or each series of them" \
 	"$(count kvm_dirty_ring_stall_over)" -ge 1
 num "and no more often" "$(count kvm_dirty_ring_stall_over)" -le "$(count kvm_dirty_ring_exit)"
 is "logging goes on with the slot, and its size is told" \
-	"$(grep -c 'dirty_log_switch: .* slot 0:1 on: pages 600 ' "$TAP_TMP/trace")" 1
+	"$(grep -c 'dirty_log_switch: .* slot 0:1 on: pages 1200 ' "$TAP_TMP/trace")" 1
 
 echo >"$trace/trace"
 echo 1 >"$trace/events/kvm/kvm_dirty_log_sync/enable"

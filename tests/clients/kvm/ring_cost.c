@@ -5,7 +5,9 @@
  * For a machine whose clock counts instructions (tests/vm/run -i): nanoseconds of
  * CLOCK_MONOTONIC are instructions there. Every round writes the same number of
  * pages, harvests and resets them; the first rounds, in which pages are mapped
- * for the first time, do not count. Prints the medians.
+ * for the first time, do not count. Prints the medians, per page: to be tracked
+ * again (RESET, CLEAR), to be written, to be harvested (GET), and what exits of the
+ * vCPU it takes: one each time the ring is full, and with rings a kick at the end.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -20,6 +22,7 @@ static const char usage[] =
 "ring_cost [options]\n"
 "  -s ENTRIES  size of the ring (4096); 0: bitmap, cleared by hand\n"
 "  -n MIB      of logged memory (64)\n"
+"  -g MIB      that the slot has, of which only the first -n are ever touched (-n)\n"
 "  -d PERCENT  of its pages are written in a round (100)\n"
 "  -p PATTERN  seq back random (seq)\n"
 "  -r ROUNDS   (5)\n";
@@ -57,7 +60,7 @@ static void choose(u64 *list, u64 n, u64 pages, const char *pattern)
 }
 
 struct cost {
-	u64 write, sync, harvest, pages;
+	u64 write, sync, harvest, exits, pages;
 };
 
 static void sync_ring(struct vm *vm, struct cost *c)
@@ -94,6 +97,22 @@ static void sync_bitmap(struct vm *vm, struct cost *c)
 		c->pages += __builtin_popcountll(a->got[i]);
 }
 
+/* An exit of a vCPU that is not let into the guest, as at a full ring or a kick. */
+static void exit_once(struct vm *vm, struct cost *c, bool kick)
+{
+	enum ran ran;
+	u64 t;
+
+	vm->vcpu[0].run->immediate_exit = kick;
+	t = now();
+	ran = vcpu_run(&vm->vcpu[0]);
+	c->exits += now() - t;
+	vm->vcpu[0].run->immediate_exit = 0;
+	errno = 0;
+	if (ran != (kick ? RAN_INTR : RAN_FULL))
+		die("the vCPU left with %d", ran);
+}
+
 static void run_round(struct vm *vm, struct cost *c)
 {
 	enum ran ran;
@@ -106,6 +125,8 @@ static void run_round(struct vm *vm, struct cost *c)
 			ran = vcpu_run(&vm->vcpu[0]);
 		} while (ran == RAN_INTR);
 		c->write += now() - t;
+		if (vm->ring_size)
+			exit_once(vm, c, ran == RAN_DONE);
 		if (vm->ring_size)
 			sync_ring(vm, c);
 		else if (ran == RAN_DONE)
@@ -129,36 +150,39 @@ static double median(double *v, u32 n)
 int main(int argc, char **argv)
 {
 	struct vm_opts o = { .ring_size = 4096, .vcpus = 1 };
-	u64 mib = 64, percent = 100, pages, n, *list;
-	double sync[64], write[64], harvest[64];
+	u64 mib = 64, guest_mib = 0, percent = 100, pages, n, *list;
+	double sync[64], write[64], harvest[64], exits[64];
 	const char *pattern = "seq";
 	u32 rounds = 5, used = 0;
 	struct cost cost;
 	struct vm vm;
 	int c;
 
-	while ((c = getopt(argc, argv, "s:n:d:p:r:")) != -1) {
+	while ((c = getopt(argc, argv, "s:n:g:d:p:r:")) != -1) {
 		switch (c) {
 		case 's': o.ring_size = atoi(optarg); break;
 		case 'n': mib = atoi(optarg); break;
+		case 'g': guest_mib = atoi(optarg); break;
 		case 'd': percent = atoi(optarg); break;
 		case 'p': pattern = optarg; break;
 		case 'r': rounds = atoi(optarg); break;
 		default: fputs(usage, stderr); return 2;
 		}
 	}
-	if (rounds > 64 || !percent || percent > 100) {
+	if (!guest_mib)
+		guest_mib = mib;
+	if (rounds > 64 || !percent || percent > 100 || guest_mib < mib) {
 		fputs(usage, stderr);
 		return 2;
 	}
 	pages = mib << 20 >> 12;
 	n = pages * percent / 100;
 	o.list_max = n;
-	o.gibs = (mib >> 10) + 1;
+	o.gibs = (guest_mib >> 10) + 1;
 	o.manual = !o.ring_size;
 
 	vm_create(&vm, &o);
-	vm_add_area(&vm, 1, AREA_GPA, pages);
+	vm_add_area(&vm, 1, AREA_GPA, guest_mib << 20 >> 12);
 	list = malloc(n * sizeof(*list));
 	/* map all of it, so that rounds differ only in what they write */
 	for (u64 at = 0, i; at < pages; at += n) {
@@ -180,9 +204,11 @@ int main(int argc, char **argv)
 			    (unsigned long long)cost.pages);
 		sync[used] = (double)cost.sync / cost.pages;
 		write[used] = (double)cost.write / cost.pages;
+		exits[used] = (double)cost.exits / cost.pages;
 		harvest[used++] = (double)cost.harvest / cost.pages;
 	}
-	printf("%.1f %.1f %.1f\n", median(sync, used), median(write, used), median(harvest, used));
+	printf("%.1f %.1f %.1f %.1f\n", median(sync, used), median(write, used),
+	       median(harvest, used), median(exits, used));
 	vm_destroy(&vm);
 	return 0;
 }

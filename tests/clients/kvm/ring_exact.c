@@ -27,6 +27,7 @@ static const char usage[] =
 "  -k ENTRIES  harvest only so many of a ring before each reset (all)\n"
 "  -r ROUNDS   (8)\n"
 "  -x SEED     (1)\n"
+"  -w RINGS    the indices started so many times the ring's size before 2^32 (0)\n"
 "  -b          bitmaps instead of rings; -B: cleared by hand\n";
 
 enum state { IDLE, GO, STOPPED_FULL, QUIT };
@@ -40,6 +41,7 @@ static struct {
 static u32 opt_partial = UINT32_MAX;
 static const char *opt_pattern = "asc";
 static bool opt_bitmap, opt_manual;
+static u32 opt_wrap;
 static u64 seed = 1;
 static u64 harvested_total, resets;
 
@@ -287,13 +289,15 @@ static void check_round(struct vm *vm, u32 round)
 static void check_stats(struct vm *vm)
 {
 	u64 pushes = 0, reset = 0, full = 0, full_seen = 0, x;
+	/* what each ring's index was put to, unlike the count of what was reset */
+	u32 start = 0 - opt_wrap * vm->ring_size;
 
 	for (u32 i = 0; i < vm->nr_vcpus; i++) {
 		struct vcpu *v = &vm->vcpu[i];
 
 		if (!vcpu_stat(v, "dirty_ring_pushes", &x))
 			return;
-		pushes += x;
+		pushes += x - start;
 		full_seen += v->full_exits;
 		if (vcpu_stat(v, "dirty_ring_entries_reset", &x))
 			reset += x;
@@ -322,7 +326,7 @@ int main(int argc, char **argv)
 	struct vm vm;
 	int c;
 
-	while ((c = getopt(argc, argv, "s:v:S:a:n:m:p:k:r:x:bB")) != -1) {
+	while ((c = getopt(argc, argv, "s:v:S:a:n:m:p:k:r:x:w:bB")) != -1) {
 		switch (c) {
 		case 's': o.ring_size = atoi(optarg); break;
 		case 'v': o.vcpus = atoi(optarg); break;
@@ -334,6 +338,7 @@ int main(int argc, char **argv)
 		case 'k': opt_partial = atoi(optarg); break;
 		case 'r': rounds = atoi(optarg); break;
 		case 'x': seed = atoi(optarg); break;
+		case 'w': opt_wrap = atoi(optarg); break;
 		case 'B': opt_manual = true; /* fall through */
 		case 'b': opt_bitmap = true; break;
 		default: fputs(usage, stderr); return 2;
@@ -369,6 +374,10 @@ int main(int argc, char **argv)
 		pthread_join(vm.vcpu[i].thread, NULL);
 	if (!opt_bitmap)
 		check_stats(&vm);
+	errno = 0;
+	for (u32 i = 0; i < vm.nr_vcpus && opt_wrap; i++)
+		if (vm.vcpu[i].fetch <= opt_wrap * vm.ring_size)
+			die("vcpu %u: %u entries are not past the wrap", i, vm.vcpu[i].fetch);
 	vm_destroy(&vm);
 	printf("exact: %u rounds, %llu entries, %llu resets\n", rounds,
 	       (unsigned long long)harvested_total, (unsigned long long)resets);
