@@ -58,7 +58,10 @@ int BPF_PROG(ms_ring_reset, struct kvm_dirty_ring *ring)
 	r->walk_used = 0;
 	ms_ring_write(r);
 
-	if (!(config && config->stall_by_run) && dirty - reset < r->soft_limit)
+	if (dirty - reset >= r->soft_limit)
+		return 0;
+	/* where it is hooked that a vCPU runs again: one that tries just now may not be held */
+	if (!(config && config->stall_by_run) || __sync_lock_test_and_set(&r->stall_retry, 0))
 		ms_stall_end(r, v);
 	return 0;
 }
@@ -83,8 +86,9 @@ int BPF_PROG(ms_ring_exit, struct kvm_vcpu *vcpu)
 	__sync_fetch_and_add(&r->full_exits, 1);
 	if (v)
 		__sync_fetch_and_add(&v->full_exits, 1);
-	/* an exit again without a reset between is the same stall */
-	__sync_val_compare_and_swap(&r->stall_since, 0, bpf_ktime_get_ns());
+	/* it tried and was held */
+	r->stall_retry = 0;
+	ms_stall_begin(r);
 	/*
 	 * The reset that frees the ring may have run since KVM looked: then it saw
 	 * no stall to end, and it has moved reset_index before it could look.

@@ -27,9 +27,6 @@ int BPF_PROG(ms_ring_free, struct kvm_dirty_ring *ring)
 	return 0;
 }
 
-/* In ms_call: none of the operations of another source. */
-#define MS_CALL_RING_RESET	0x100
-
 SEC("fentry/kvm_dirty_ring_reset")
 int BPF_PROG(ms_ring_reset_begin, struct kvm *kvm, struct kvm_dirty_ring *ring)
 {

@@ -54,11 +54,25 @@ static __always_inline void ms_ring_close(struct ms_ring *r, struct ms_ring_vm *
 		return;
 	__sync_fetch_and_add(&v->pushes, r->pushes + (dirty - r->last_dirty));
 	__sync_fetch_and_add(&v->rings_freed, 1);
-	if (r->stall_since)
+	if (r->stall_since) {
 		__sync_fetch_and_add(&v->stalls_unfinished, 1);
+		ms_self_add(MS_SELF_STALLED, -1);
+	}
 }
 
-/* Keeps the fill that came nearest to its soft limit. */
+/* Two that meet in a span's first moment may lose one's peak: the next reset shows it again. */
+static __always_inline void ms_ring_recent(struct ms_ring_vm *v, u32 used, u32 soft_limit)
+{
+	u32 span = bpf_ktime_get_ns() / MS_RECENT_NS;
+	struct ms_recent *r = &v->recent[span & (MS_RECENT - 1)];
+
+	if (r->span == span && !ms_ring_fuller(used, soft_limit, r->used, r->soft_limit))
+		return;
+	r->used = used;
+	r->soft_limit = soft_limit;
+	r->span = span;
+}
+
 static __always_inline void ms_ring_peak(struct ms_ring *r, struct ms_ring_vm *v, u32 used)
 {
 	if (used > r->used_max)
@@ -67,10 +81,15 @@ static __always_inline void ms_ring_peak(struct ms_ring *r, struct ms_ring_vm *v
 		return;
 	v->size = r->size;
 	v->soft_limit = r->soft_limit;
-	if ((u64)used * v->used_max_soft_limit >= (u64)v->used_max * r->soft_limit) {
-		v->used_max = used;
-		v->used_max_soft_limit = r->soft_limit;
-	}
+	ms_ring_vm_peak(v, used, r->soft_limit);
+	ms_ring_recent(v, used, r->soft_limit);
+}
+
+/* An exit again without a reset between is the same stall. */
+static __always_inline void ms_stall_begin(struct ms_ring *r)
+{
+	if (!__sync_val_compare_and_swap(&r->stall_since, 0, bpf_ktime_get_ns()))
+		ms_self_add(MS_SELF_STALLED, 1);
 }
 
 /* The stall of @r, if it is in one, ends now. */
@@ -81,6 +100,7 @@ static __always_inline void ms_stall_end(struct ms_ring *r, struct ms_ring_vm *v
 
 	if (!since)
 		return;
+	ms_self_add(MS_SELF_STALLED, -1);
 	ns = now > since ? now - since : 0;
 	__sync_fetch_and_add(&r->stalls, 1);
 	__sync_fetch_and_add(&r->stall_ns, ns);

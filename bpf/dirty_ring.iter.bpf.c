@@ -22,8 +22,9 @@ static __always_inline void ms_ring_write_now(struct seq_file *seq, struct kvm_d
 	barrier();
 	/* a reset was being counted: the reader asks again */
 	now.state.seq = before | (before != *(volatile u32 *)&r->seq);
-	/* should it end unseen, this is what is known of it */
-	r->seen_dirty = now.dirty_index;
+	/* should it end unseen, this is what is known of it; one that went back is of the next ring here */
+	if ((s32)(now.dirty_index - r->last_dirty) >= 0)
+		r->seen_dirty = now.dirty_index;
 	if (now.dirty_index - now.reset_index > r->used_max &&
 	    now.dirty_index - now.reset_index <= r->size)
 		r->used_max = now.dirty_index - now.reset_index;
@@ -46,21 +47,27 @@ SEC("iter/task_file")
 int ms_ring_files(struct bpf_iter__task_file *ctx)
 {
 	struct ms_config *config = ms_config_get();
+	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct kvm_dirty_ring *ring;
 	struct kvm_vcpu *vcpu;
+	struct mm_struct *mm;
 	struct ms_ring *r;
 	struct kvm *kvm;
 	u64 key;
 
-	if (!file || !ms_is_vcpu(file))
+	if (!task || !file || !ms_is_vcpu(file))
 		return 0;
 	vcpu = BPF_CORE_READ(file, private_data);
 	if (!vcpu)
 		return 0;
 	kvm = BPF_CORE_READ(vcpu, kvm);
+	mm = BPF_CORE_READ(kvm, mm);
+	/* where nobody says whose the VM is, it is his who has its memory, not any file of it */
+	if (!bpf_core_field_exists(mm->owner) && BPF_CORE_READ(task, mm) != mm)
+		return 0;
 	/* a VM in bitmap mode is known from here on, too */
-	if (!ms_vm_id(kvm))
+	if (!ms_vm_id_of(kvm, task))
 		return 0;
 	ring = (void *)vcpu + bpf_core_field_offset(struct kvm_vcpu, dirty_ring);
 	if (!BPF_CORE_READ(ring, dirty_gfns))

@@ -5,17 +5,13 @@
 
 #include "dirty_ring.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MS_PUSH_SLOTS);
-	__type(key, u32);
-	__type(value, struct ms_push);
-} ms_push SEC(".maps");
+/* The only global variable of our programs: the loader shares it by that. */
+struct ms_push ms_push[MS_PUSH_SLOTS];
 
 /*
  * The verifier does no arithmetic on a typed pointer. To have one as a number takes
  * a helper, and that costs half as much as a program that does nothing: it is for
- * what is done once a ring. At each push there are two cheaper ways: the pointer may
+ * what is done once a run. At each push there are two cheaper ways: the pointer may
  * be compared with a number, and its lower half is one.
  */
 static __always_inline u64 ms_first_arg(void *ctx)
@@ -28,67 +24,57 @@ static __always_inline u64 ms_first_arg(void *ctx)
 
 static __always_inline u32 ms_low_half(const void *p)
 {
-	u64 low;
+	u32 low;
 
 	/* in C the compiler would leave out the move that makes it a number */
-	asm volatile("r0 = %[p]\n\tw0 = w0\n\t%[low] = r0" : [low] "=r"(low) : [p] "r"(p) : "r0");
+	asm volatile("%[low] = %[p]" : [low] "=w"(low) : [p] "w"((u32)(unsigned long)p));
 	return low;
 }
 
 /* Rings lie kilobytes apart: the low bits of their addresses tell nothing. */
-static __always_inline u32 ms_push_hash(u32 low_half)
+#define MS_PUSH_SHIFT	12
+
+/* The first place of a ring; from the bits of its address to bytes of the table at once. */
+static __always_inline struct ms_push *ms_push_first(u32 low_half)
 {
-	return (low_half * 0x61C88647U) >> (32 - MS_PUSH_BITS);
+	u64 bytes = low_half / ((1 << MS_PUSH_SHIFT) / sizeof(struct ms_push));
+
+	return (void *)ms_push + (bytes & (sizeof(ms_push) - sizeof(struct ms_push)));
 }
 
-/* The slot of @ring, taken when it has none and @take; NULL when its places are all taken. */
-static __noinline struct ms_push *ms_push_search(u64 ring, bool take)
+/* The slot of @ring; NULL: it has none. *@free is a place that it may take, or NULL. */
+static __always_inline struct ms_push *ms_push_search(u64 ring, struct ms_push **free)
 {
-	struct ms_push *p, *free = NULL;
-	u32 i, k;
-	u64 was;
+	struct ms_push *p;
+	u32 i;
 
+	*free = NULL;
 	for (i = 0; i < MS_PUSH_PROBES; i++) {
-		k = (ms_push_hash(ring) + i) & (MS_PUSH_SLOTS - 1);
-		p = bpf_map_lookup_elem(&ms_push, &k);
-		if (!p)
-			return NULL;
+		p = &ms_push[((ring >> MS_PUSH_SHIFT) + i) & (MS_PUSH_SLOTS - 1)];
 		if (p->ring == ring)
 			return p;
-		if (p->ring <= 1 && !free)
-			free = p;
-		if (!p->ring)
+		if (p->ring <= MS_PUSH_LEFT && !*free)
+			*free = p;
+		if (p->ring == MS_PUSH_FREE)
 			break;
 	}
-	if (!take || !free)
-		return NULL;
-	was = free->ring;
-	/* lost to another ring: this push is counted as lost, the next one tries again */
-	if (was > 1 || __sync_val_compare_and_swap(&free->ring, was, ring) != was)
-		return NULL;
-	return free;
+	return NULL;
 }
 
-/* The slot of @ring if it stands in its first place, as nearly all do. */
-static __always_inline struct ms_push *ms_push_first(const struct kvm_dirty_ring *ring)
+/* Begins a run with a push that left @used entries in the ring. */
+static __always_inline void ms_push_begin(struct ms_push *p, u32 used)
 {
-	u32 k = ms_push_hash(ms_low_half(ring));
-	struct ms_push *p = bpf_map_lookup_elem(&ms_push, &k);
-
-	return p && p->ring == (u64)ring ? p : NULL;
+	p->run = used - 1;
+	p->next = used + 1;
 }
 
-/* What the slot has counted goes to its VM; the slot starts from nothing. */
-static __always_inline void ms_push_fold(struct ms_push *p)
+/* What was counted goes to its VM. */
+static __always_inline void ms_push_fold(const struct ms_push *p)
 {
 	struct ms_ring_vm *v = ms_ring_vm(p->vm);
 
 	if (v)
-		__sync_fetch_and_add(&v->pushes_seen, p->pushes);
-	p->pushes = 0;
-	p->used_max = 0;
-	p->stalled = 0;
-	p->vm = 0;
+		__sync_fetch_and_add(&v->pushes_seen, ms_push_count(p));
 }
 
 #endif

@@ -51,11 +51,24 @@ struct kvm_memslots {
 
 struct mm_struct {
 	struct task_struct *owner;	/* CONFIG_MEMCG */
+	struct {
+		s64 counter;
+	} pinned_vm;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
 };
 
 struct task_struct {
 	struct task_struct *group_leader;
 	struct mm_struct *mm;
+	struct files_struct *files;
 	u64 start_boottime;
 	int tgid;
 	char comm[16];
@@ -112,12 +125,115 @@ struct inode {
 	struct super_block *i_sb;
 };
 
+struct module {
+	char name[56];
+};
+
+struct file_operations {
+	struct module *owner;
+};
+
 struct file {
+	const struct file_operations *f_op;
 	struct path f_path;
 	struct inode *f_inode;
 	void *private_data;
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
+/* drivers/vhost/vhost.h, include/linux/vhost_iotlb.h, include/uapi/linux/vhost_types.h */
+struct vhost_iotlb {
+	unsigned int limit;
+	unsigned int nmaps;
+};
+
+struct vhost_dev {
+	struct mm_struct *mm;
+	struct vhost_iotlb *iotlb;
+	struct list_head read_list;
+};
+
+struct vhost_poll {
+	struct vhost_dev *dev;
+	struct vhost_work {
+		unsigned long flags;
+	} work;
+};
+
+struct vhost_virtqueue {
+	struct vhost_dev *dev;
+};
+
+struct vhost_iotlb_msg {
+	u64 iova;
+	u64 size;
+	u8 type;
+};
+
+struct vhost_msg {
+	struct vhost_iotlb_msg iotlb;
+};
+
+struct vhost_msg_node {
+	struct vhost_msg msg;	/* v2's has its iotlb at the same place */
+};
+
+/* include/linux/vdpa.h, drivers/vhost/vdpa.c, drivers/virtio/virtio_vdpa.c */
+struct kobject {
+	const char *name;
+};
+
+struct device {
+	struct kobject kobj;
+};
+
+struct vdpa_device {
+	struct device dev;
+	unsigned int index;
+};
+
+struct vhost_vdpa {
+	struct vhost_dev vdev;
+	struct vdpa_device *vdpa;
+};
+
+struct virtio_device {
+	struct device dev;
+};
+
+struct virtqueue {
+	struct virtio_device *vdev;
+};
+
+struct virtio_vdpa_device {
+	struct virtio_device vdev;
+	struct vdpa_device *vdpa;
+};
+
+/* drivers/vfio/container.c, vfio.h, vfio_iommu_type1.c */
+struct vfio_iommu_driver {
+	const struct vfio_iommu_driver_ops *ops;
+};
+
+struct vfio_iommu_driver_ops {
+	struct module *owner;
+};
+
+struct vfio_container {
+	struct vfio_iommu_driver *iommu_driver;
+	void *iommu_data;
+};
+
+struct vfio_iommu {
+	unsigned int dma_avail;
+	u64 num_non_pinned_groups;
+	bool dirty_page_tracking;
+};
+
+struct iov_iter;
 struct seq_file;
 
 struct bpf_iter_meta {
@@ -144,6 +260,13 @@ struct bpf_iter__bpf_map_elem {
 
 /* include/uapi/linux/kvm.h */
 #define KVM_MEM_LOG_DIRTY_PAGES	(1UL << 0)
+
+/* include/uapi/linux/vhost_types.h */
+#define VHOST_IOTLB_MISS	1
+#define VHOST_IOTLB_UPDATE	2
+#define VHOST_IOTLB_INVALIDATE	3
+#define VHOST_IOTLB_BATCH_BEGIN	5
+#define VHOST_IOTLB_BATCH_END	6
 
 /* include/uapi/linux/magic.h */
 #define ANON_INODE_FS_MAGIC	0x09041934

@@ -46,8 +46,14 @@ struct {
 /* A call that is under way on a thread. */
 struct ms_call {
 	u64 start_ns;
-	u64 vm;
-	u64 op;			/* of the source that hooked it */
+	u64 vm;			/* or device */
+	u64 op;			/* enum ms_log_op, or one of these */
+};
+
+enum {
+	MS_CALL_RING_RESET = 0x100,
+	MS_CALL_IOTLB_ACCESS,
+	MS_CALL_IOTLB_MISSED,	/* the same, and what it asked for was missed */
 };
 
 struct {
@@ -88,20 +94,55 @@ static __always_inline void ms_hist_add(struct ms_time_hist *h, u64 ns)
 	}
 }
 
-/* The task that owns the VM's memory; the current one where the kernel does not say. */
-static __always_inline struct task_struct *ms_owner(struct mm_struct *mm)
+/*
+ * The task that owns the VM's memory; @task, who uses it, where the kernel does not say
+ * (CONFIG_MEMCG). KVM takes ioctls on a VM and its vCPUs from its own process only.
+ */
+static __always_inline struct task_struct *ms_owner(struct mm_struct *mm, struct task_struct *task)
 {
 	struct task_struct *owner = NULL;
 
 	if (mm && bpf_core_field_exists(mm->owner))
 		owner = BPF_CORE_READ(mm, owner);
-	return owner ? owner : (struct task_struct *)bpf_get_current_task();
+	return owner ? owner : task;
+}
+
+static __always_inline struct task_struct *ms_current(void)
+{
+	return (struct task_struct *)bpf_get_current_task();
+}
+
+/* Writes down who @mm belongs to; @task as for ms_owner(). */
+static __always_inline void ms_owner_set(struct ms_owner *o, struct mm_struct *mm,
+					 struct task_struct *task)
+{
+	struct task_struct *owner = ms_owner(mm, task);
+
+	o->mm = (u64)mm;
+	o->seen_ns = bpf_ktime_get_ns();
+	o->tgid = BPF_CORE_READ(owner, tgid);
+	o->start_boottime = BPF_CORE_READ(owner, group_leader, start_boottime);
+	BPF_CORE_READ_STR_INTO(&o->comm, owner, group_leader, comm);
+}
+
+/* Is it still the same? The address of an mm is given to the next process as readily. */
+static __always_inline bool ms_owner_is(const struct ms_owner *o, struct mm_struct *mm)
+{
+	struct task_struct *owner;
+
+	if (o->mm != (u64)mm)
+		return false;
+	owner = ms_owner(mm, NULL);
+	if (!owner)
+		return true;
+	return o->tgid == (u32)BPF_CORE_READ(owner, tgid) &&
+	       o->start_boottime == BPF_CORE_READ(owner, group_leader, start_boottime);
 }
 
 /* Registers a VM that was not known; returns its id, 0 when the map is full. */
-static __always_inline u64 ms_vm_new(struct kvm *kvm, struct mm_struct *mm)
+static __always_inline u64 ms_vm_new(struct kvm *kvm, struct mm_struct *mm, struct task_struct *task)
 {
-	struct task_struct *owner = ms_owner(mm);
+	struct task_struct *owner = ms_owner(mm, task);
 	u64 key = (u64)kvm, id;
 	struct ms_vm vm = {
 		.kvm = key,
@@ -151,7 +192,8 @@ static __always_inline void ms_vm_end(u64 kvm)
  * one only if its owner is the same. The address of the owner's mm alone would
  * not do: it is given to the next process as readily as that of the VM.
  */
-static __always_inline bool ms_vm_is(struct ms_vm *vm, struct mm_struct *mm)
+static __always_inline bool ms_vm_is(struct ms_vm *vm, struct mm_struct *mm,
+				     struct task_struct *task)
 {
 	struct ms_config *config = ms_config_get();
 	struct task_struct *owner;
@@ -160,16 +202,19 @@ static __always_inline bool ms_vm_is(struct ms_vm *vm, struct mm_struct *mm)
 		return true;
 	if (vm->mm != (u64)mm)
 		return false;
-	/* without it the current task would be asked, who may be anybody */
-	if (!bpf_core_field_exists(mm->owner))
+	/* without it @task is asked, which may be anybody who looks, or the kernel's own */
+	if (!bpf_core_field_exists(mm->owner) && BPF_CORE_READ(task, mm) != mm)
 		return true;
-	owner = ms_owner(mm);
+	owner = ms_owner(mm, task);
 	return vm->tgid == (u32)BPF_CORE_READ(owner, tgid) &&
 	       vm->start_boottime == BPF_CORE_READ(owner, group_leader, start_boottime);
 }
 
-/* The id of @kvm, which is alive; 0 when there is no room for another VM. */
-static __always_inline u64 ms_vm_id(struct kvm *kvm)
+/*
+ * The id of @kvm, which is alive and which @task uses or looks at; 0 when there is no
+ * room for another VM.
+ */
+static __always_inline u64 ms_vm_id_of(struct kvm *kvm, struct task_struct *task)
 {
 	struct mm_struct *mm = BPF_CORE_READ(kvm, mm);
 	u64 key = (u64)kvm;
@@ -178,7 +223,7 @@ static __always_inline u64 ms_vm_id(struct kvm *kvm)
 
 	if (id) {
 		vm = bpf_map_lookup_elem(&ms_vms, id);
-		if (vm && ms_vm_is(vm, mm)) {
+		if (vm && ms_vm_is(vm, mm, task)) {
 			/* rings may be enabled after the VM was first seen */
 			if (!vm->ring_bytes && bpf_core_field_exists(kvm->dirty_ring_size))
 				vm->ring_bytes = BPF_CORE_READ(kvm, dirty_ring_size);
@@ -187,7 +232,12 @@ static __always_inline u64 ms_vm_id(struct kvm *kvm)
 		/* nobody told us that the VM of this address ended */
 		ms_vm_end(key);
 	}
-	return ms_vm_new(kvm, mm);
+	return ms_vm_new(kvm, mm, task);
+}
+
+static __always_inline u64 ms_vm_id(struct kvm *kvm)
+{
+	return ms_vm_id_of(kvm, (struct task_struct *)bpf_get_current_task());
 }
 
 static __always_inline void ms_call_begin(u64 vm, u64 op)

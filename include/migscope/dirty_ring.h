@@ -40,12 +40,27 @@ struct ms_ring {
 	__u64 stalls;		/* stalls that ended */
 	__u64 stall_since;	/* CLOCK_MONOTONIC ns; 0: not stalled */
 	__u64 stall_ns;		/* sum over ended stalls */
+	__u64 stall_retry;	/* exact mode: KVM_RUN was called again, the ring was still full */
 	__u64 walk_used;	/* 1 + fill when the reset that is under way began; 0: not known */
 	__u64 fill[MS_FILL_BUCKETS];	/* peak fill at each reset event */
 };
 
-_Static_assert(sizeof(struct ms_ring) == 48 + 8 * (9 + MS_FILL_BUCKETS),
+_Static_assert(sizeof(struct ms_ring) == 48 + 8 * (10 + MS_FILL_BUCKETS),
 	       "ms_ring is shared with BPF");
+
+/*
+ * The highest fill of the last while: one record for each span of ten seconds, the
+ * oldest is written over. @span is CLOCK_MONOTONIC / MS_RECENT_NS.
+ */
+#define MS_RECENT_NS	10000000000ULL
+#define MS_RECENT	8	/* a power of two */
+
+struct ms_recent {
+	__u32 span;
+	__u32 used;		/* entries, of the ring whose fill came nearest to its soft limit */
+	__u32 soft_limit;	/* entries, that ring's */
+	__u32 unused;
+};
 
 /*
  * Map ms_ring_vms: vm id -> sums over the VM's rings, living and freed; of the
@@ -75,11 +90,31 @@ struct ms_ring_vm {
 	__u32 used_max_soft_limit;	/* entries, that ring's */
 	__u32 size;		/* entries, of the last ring seen */
 	__u32 soft_limit;
+	struct ms_recent recent[MS_RECENT];
 };
 
 _Static_assert(sizeof(struct ms_ring_vm) ==
-	       8 * (15 + MS_FILL_BUCKETS) + 2 * sizeof(struct ms_time_hist) + 16,
+	       8 * (15 + MS_FILL_BUCKETS) + 2 * sizeof(struct ms_time_hist) + 16 +
+	       MS_RECENT * 16,
 	       "ms_ring_vm is shared with BPF");
+
+/*
+ * Is @used of @limit entries as full as @other of @other_limit, or fuller? Rings of
+ * one VM may differ in size. No limit at all is emptier than anything.
+ */
+static inline _Bool ms_ring_fuller(__u32 used, __u32 limit, __u32 other, __u32 other_limit)
+{
+	return (__u64)used * other_limit >= (__u64)other * limit;
+}
+
+/* Keeps the fill of the ring that came nearest to its soft limit. */
+static inline void ms_ring_vm_peak(struct ms_ring_vm *v, __u32 used, __u32 soft_limit)
+{
+	if (!ms_ring_fuller(used, soft_limit, v->used_max, v->used_max_soft_limit))
+		return;
+	v->used_max = used;
+	v->used_max_soft_limit = soft_limit;
+}
 
 /*
  * What the iterators dirty_ring_files and dirty_ring_rings write, one record
@@ -93,21 +128,44 @@ struct ms_ring_now {
 };
 
 /*
- * Exact mode, map ms_push: a direct-mapped table, found by a hash of the ring's
- * address with a few probes; a hash map's lookup costs more than the push.
+ * Exact mode, ms_push: a direct-mapped table, found by the address of the ring with a
+ * few probes. It is a global array, not a map to look things up in: the lookup would
+ * cost more than what is done with what it finds.
+ *
+ * A push that finds the ring as the push before has left it goes on with a run: one
+ * entry more, one push more. All others (the first after a reset, say) end the run,
+ * which is added to @pushes then.
  */
 #define MS_PUSH_BITS	14
 #define MS_PUSH_SLOTS	(1 << MS_PUSH_BITS)
 #define MS_PUSH_PROBES	8
 
+/* Of ms_push.ring: what is no address. */
+#define MS_PUSH_FREE	0
+#define MS_PUSH_LEFT	1	/* may be taken, but others may stand behind it */
+#define MS_PUSH_TAKEN	2	/* is being filled in */
+
 struct ms_push {
-	__u64 ring;		/* address of struct kvm_dirty_ring; 0: free; 1: given back, may be taken */
-	__u64 vm;		/* id in ms_vms; 0: not known */
-	__u64 pushes;		/* seen since we attached, or since the ring was made */
-	__u32 used_max;		/* entries; highest fill seen at a push */
-	__u32 stalled;		/* a full exit was seen and no entry since */
+	__u32 next;		/* entries in the ring after the next push of this run */
+	__u32 run;		/* entries in the ring before the first push of this run */
+	__u64 ring;		/* address of struct kvm_dirty_ring, or one of the above */
+	__u64 pushes;		/* of the runs that ended */
+	__u32 used_max;		/* highest fill seen in the runs that ended */
+	__u32 vm;		/* id in ms_vms */
 };
 
 _Static_assert(sizeof(struct ms_push) == 32, "ms_push is shared with BPF");
+
+/* Pushes seen since we attached, or since the ring was made. */
+static inline __u64 ms_push_count(const struct ms_push *p)
+{
+	return p->pushes + (__u32)(p->next - 1 - p->run);
+}
+
+/* Highest fill seen at a push; the last push of a run sees the run's. */
+static inline __u32 ms_push_used_max(const struct ms_push *p)
+{
+	return p->next && p->next - 1 > p->used_max ? p->next - 1 : p->used_max;
+}
 
 #endif

@@ -29,6 +29,21 @@ struct ms_vm {
 
 _Static_assert(sizeof(struct ms_vm) == 64, "ms_vm is shared with BPF");
 
+/* Who holds a device or a container that is not a VM's own: the process that opened it. */
+#define MS_FILE_LEN	32
+
+struct ms_owner {
+	__u64 mm;		/* address, tells reuse of what it owns */
+	__u64 start_boottime;	/* as in struct ms_vm */
+	__u64 seen_ns;
+	__u64 died_ns;		/* CLOCK_MONOTONIC when it was given back; 0: it is held */
+	__u32 tgid;
+	__u32 unused;
+	char comm[MS_COMM_LEN];	/* untrusted */
+};
+
+_Static_assert(sizeof(struct ms_owner) == 56, "ms_owner is shared with BPF");
+
 /* Map ms_self: counters of our own, one u64 each. */
 enum ms_self {
 	MS_SELF_LAST_VM_ID,	/* ids given so far */
@@ -39,14 +54,24 @@ enum ms_self {
 	MS_SELF_PUSH_FULL,	/* exact mode: pushes of rings without a slot */
 	MS_SELF_UNMATCHED,	/* a call's end without its start: it ran when we attached */
 	MS_SELF_DEAD,		/* VMs whose end was seen */
+	MS_SELF_STALLED,	/* rings in a stall; those that ended unseen while stalled stay in it */
+	MS_SELF_LAST_DEV_ID,	/* ids given to devices and containers so far */
+	MS_SELF_DEVS_FULL,	/* times a device or a container did not fit */
+	MS_SELF_IOTLB_DEAD,	/* devices of vhost whose end was seen */
+	MS_SELF_VFIO_DEAD,	/* containers of VFIO whose end was seen */
+	MS_SELF_VDPA_DEAD,	/* vDPA devices whose end was seen */
+	MS_SELF_ARGS_UNREAD,	/* arguments of a call that could not be read: its size is not counted */
 	MS_SELF_COUNT
 };
 
 /* Map ms_config: one entry, written by user space before it attaches. */
 struct ms_config {
 	__u32 seeded;		/* rings that ran before us were all recorded: an unknown ring is new */
-	__u32 stall_by_run;	/* a stall ends when the vCPU runs again, which is hooked; else at the reset */
+	__u32 stall_by_run;	/* a stall ends when the vCPU may run again, which is hooked; else at the reset */
 	__u32 ends;		/* the end of a VM is hooked: an address that is known is the VM we know */
+	__u32 iotlb_ends;	/* the same of a device of vhost */
+	__u32 vfio_ends;	/* the same of a container of VFIO */
+	__u32 page_shift;
 };
 
 #endif

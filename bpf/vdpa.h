@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the objects of the source vdpa share: its maps and a device's state. */
+#ifndef MIGSCOPE_BPF_VDPA_H
+#define MIGSCOPE_BPF_VDPA_H
+
+#include "file.h"
+#include <migscope/vdpa.h>
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MS_MAX_VDPAS);
+	__type(key, u64);
+	__type(value, struct ms_vdpa);
+} ms_vdpas SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct ms_vdpa);
+} ms_vdpa_zero SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MS_MAX_VDPAS);
+	__type(key, u64);
+	__type(value, u64);
+} ms_vdpa_ids SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MS_MAX_VDPA_DEAD);
+	__type(key, u32);
+	__type(value, u64);
+} ms_vdpa_dead SEC(".maps");
+
+/* Calls that are under way: thread and kind of call -> its start. A message may set status. */
+enum ms_vdpa_call {
+	MS_VDPA_CALL_MESSAGE,
+	MS_VDPA_CALL_STATUS,
+	MS_VDPA_CALL_CONFIG,
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, u64);
+	__type(value, u64);
+} ms_vdpa_calls SEC(".maps");
+
+/* A process id takes 22 of its 32 bits. */
+static __always_inline u64 ms_vdpa_call_key(enum ms_vdpa_call what)
+{
+	return bpf_get_current_pid_tgid() | (u64)what << 60;
+}
+
+static __always_inline void ms_vdpa_call_begin(enum ms_vdpa_call what)
+{
+	u64 key = ms_vdpa_call_key(what), now = bpf_ktime_get_ns();
+
+	if (bpf_map_update_elem(&ms_vdpa_calls, &key, &now, BPF_ANY))
+		ms_self_add(MS_SELF_PENDING_FULL, 1);
+}
+
+static __always_inline bool ms_vdpa_call_end(enum ms_vdpa_call what, u64 *ns)
+{
+	u64 key = ms_vdpa_call_key(what), *since = bpf_map_lookup_elem(&ms_vdpa_calls, &key);
+
+	if (!since) {
+		ms_self_add(MS_SELF_UNMATCHED, 1);
+		return false;
+	}
+	*ns = bpf_ktime_get_ns() - *since;
+	bpf_map_delete_elem(&ms_vdpa_calls, &key);
+	return true;
+}
+
+static __always_inline struct ms_vdpa *ms_vdpa_by_id(u64 id)
+{
+	return bpf_map_lookup_elem(&ms_vdpas, &id);
+}
+
+static __always_inline u64 ms_vdpa_new(const struct vdpa_device *vdev)
+{
+	u64 key = (u64)vdev, id = ms_self_add(MS_SELF_LAST_DEV_ID, 1), *winner;
+	struct ms_vdpa *v;
+	u32 k = 0;
+	void *zero = bpf_map_lookup_elem(&ms_vdpa_zero, &k);
+
+	if (!id || !zero || bpf_map_update_elem(&ms_vdpas, &id, zero, BPF_NOEXIST))
+		goto full;
+	v = ms_vdpa_by_id(id);
+	if (!v)
+		goto full;
+	v->vdev = key;
+	v->owner.seen_ns = bpf_ktime_get_ns();
+	v->number = BPF_CORE_READ(vdev, index);
+	bpf_probe_read_kernel_str(v->name, MS_FILE_LEN, BPF_CORE_READ(vdev, dev.kobj.name));
+	if (!bpf_map_update_elem(&ms_vdpa_ids, &key, &id, BPF_NOEXIST))
+		return id;
+	/* two met it at the same time: the first id stays */
+	bpf_map_delete_elem(&ms_vdpas, &id);
+	winner = bpf_map_lookup_elem(&ms_vdpa_ids, &key);
+	if (winner)
+		return *winner;
+full:
+	ms_self_add(MS_SELF_DEVS_FULL, 1);
+	return 0;
+}
+
+static __always_inline void ms_vdpa_end(u64 vdev)
+{
+	u64 *found = bpf_map_lookup_elem(&ms_vdpa_ids, &vdev), id, *place;
+	struct ms_vdpa *v;
+	u32 k;
+
+	if (!found)
+		return;
+	id = *found;
+	bpf_map_delete_elem(&ms_vdpa_ids, &vdev);
+	v = ms_vdpa_by_id(id);
+	if (!v)
+		return;
+	v->owner.died_ns = bpf_ktime_get_ns();
+	k = ms_self_add(MS_SELF_VDPA_DEAD, 1) & (MS_MAX_VDPA_DEAD - 1);
+	place = bpf_map_lookup_elem(&ms_vdpa_dead, &k);
+	if (!place)
+		return;
+	id = __sync_lock_test_and_set(place, id);
+	if (id)
+		bpf_map_delete_elem(&ms_vdpas, &id);
+}
+
+/*
+ * The device, which is alive. Its number on the bus tells it from an earlier one at the
+ * same address, whose end nobody saw; a number is given again, too, but seldom both.
+ */
+static __always_inline struct ms_vdpa *ms_vdpa_get(const struct vdpa_device *vdev)
+{
+	u64 key = (u64)vdev, *id;
+	struct ms_vdpa *v;
+
+	if (!vdev)
+		return NULL;
+	id = bpf_map_lookup_elem(&ms_vdpa_ids, &key);
+	if (id) {
+		v = ms_vdpa_by_id(*id);
+		if (v && v->number == BPF_CORE_READ(vdev, index))
+			return v;
+		ms_vdpa_end(key);
+	}
+	return ms_vdpa_by_id(ms_vdpa_new(vdev));
+}
+
+/* The process that has it open does something with it. */
+static __always_inline void ms_vdpa_owned(struct ms_vdpa *v)
+{
+	struct task_struct *task = ms_current();
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	u64 seen = v->owner.seen_ns;
+
+	if (!mm || v->owner.mm == (u64)mm)
+		return;
+	ms_owner_set(&v->owner, mm, task);
+	v->owner.seen_ns = seen;
+}
+
+static __always_inline void ms_vdpa_count(struct ms_vdpa_stat *s, s64 err, u64 ns)
+{
+	if (err < 0) {
+		__sync_fetch_and_add(&s->errors, 1);
+		return;
+	}
+	__sync_fetch_and_add(&s->calls, 1);
+	ms_hist_add(&s->time, ns);
+}
+
+/* A message of the process, by its type in the user API. */
+static __always_inline void ms_vdpa_message(struct ms_vdpa *v, u8 type, s64 err, u64 ns)
+{
+	u32 e;
+
+	if (type == VHOST_IOTLB_UPDATE)
+		ms_vdpa_count(&v->op[MS_VDPA_update], err, ns);
+	else if (type == VHOST_IOTLB_INVALIDATE)
+		ms_vdpa_count(&v->op[MS_VDPA_invalidate], err, ns);
+	else if (type == VHOST_IOTLB_BATCH_BEGIN)
+		ms_vdpa_count(&v->op[MS_VDPA_batch_begin], err, ns);
+	else if (type == VHOST_IOTLB_BATCH_END)
+		ms_vdpa_count(&v->op[MS_VDPA_batch_end], err, ns);
+	if (err >= 0)
+		return;
+	e = ms_errno(err);
+	if (e < MS_ERRNO_COUNT)
+		__sync_fetch_and_add(&v->errors[e], 1);
+}
+
+#endif
