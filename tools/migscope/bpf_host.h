@@ -15,12 +15,23 @@
 #include "probes.h"
 
 struct bpf_host;
+struct kernel_info;
 
 /*
  * @sources: names, comma separated; NULL for all. Returns 0 and *@host, which
  * bpf_host_close() takes, or -errno; the reason was printed.
  */
 int bpf_host_open(const struct ms_opts *opts, const char *sources, struct bpf_host **host);
+
+/*
+ * Passes maps, iterators and the state of the probes through a SOCK_SEQPACKET or
+ * SOCK_DGRAM socket, and takes them at its other end: what is received can be sampled, but
+ * loads and attaches nothing; it stands for as long as the sender keeps what it
+ * attached. @opts and @sources are the sender's. 0 or -errno, -EPIPE at the end.
+ */
+int bpf_host_send(const struct bpf_host *host, int sock);
+int bpf_host_receive(int sock, const struct ms_opts *opts, const char *sources,
+		     struct bpf_host **host);
 
 /* Detaches and unloads everything that is not pinned. */
 void bpf_host_close(struct bpf_host *host);
@@ -59,6 +70,7 @@ double bpf_host_since(const struct bpf_host *host);
 const struct probe *bpf_host_probes(const struct bpf_host *host, size_t *n);
 /* Attached, itself or an event that does its work. */
 bool bpf_host_has(const struct bpf_host *host, const char *probe);
+const struct kernel_info *bpf_host_kernel(const struct bpf_host *host);
 bool bpf_host_asked(const struct bpf_host *host, const char *source);
 
 /* Descriptor of a map, owned by the host; -ENOENT if no object with it was loaded. */

@@ -8,6 +8,7 @@
 #include <argp.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -42,7 +43,8 @@ static const struct argp argp = {
 	NULL, NULL, NULL
 };
 
-static void print_text(const struct probe *probe, size_t n, const char *note)
+static void print_text(const struct probe *probe, size_t n, const struct module_info *module,
+		       size_t modules, const char *note)
 {
 	const char *source = "";
 	struct utsname uts;
@@ -54,14 +56,20 @@ static void print_text(const struct probe *probe, size_t n, const char *note)
 
 		if (strcmp(source, p->source))
 			printf("\n%s\n", source = p->source);
-		printf("  %-17s %-10s %-28s %s\n", p->name, probe_how_name(p->how), p->target,
+		printf("  %-21s %-10s %-28s %s\n", p->name, probe_how_name(p->how), p->target,
 		       probe_state_name(p->state));
 		if (*p->why)
-			printf("  %-17s   %s\n", "", p->why);
-		if (p->gives && p->state != PROBE_ATTACHED && p->state != PROBE_OFF)
-			printf("  %-17s   lost without it: %s\n", "", p->gives);
+			printf("  %-21s   %s\n", "", p->why);
+		if (render_is_lost(p))
+			printf("  %-21s   lost without it: %s\n", "", p->gives);
 	}
-	if (note)
+	printf("\nkernel modules\n");
+	for (size_t i = 0; i < modules; i++) {
+		printf("  %-17s %s\n", module[i].name, module_state_name(module[i].state));
+		if (*module[i].why)
+			printf("  %-17s   %s\n", "", module[i].why);
+	}
+	if (*note)
 		printf("\n%s\n", note);
 }
 
@@ -71,7 +79,10 @@ int cmd_doctor(const struct ms_opts *opts, int argc, char **argv)
 	const struct probe *probe;
 	struct bpf_host *host;
 	struct args a = { 0 };
-	const char *note;
+	struct module_info *module = NULL;
+	const char *said[2];
+	long modules;
+	char note[512];
 	int ret, err;
 	size_t n, usual = 0, seen = 0;
 
@@ -84,16 +95,24 @@ int cmd_doctor(const struct ms_opts *opts, int argc, char **argv)
 		return err == -EINVAL ? MS_EXIT_USAGE : MS_EXIT_FAILURE;
 	bpf_host_attach(host);
 	probe = bpf_host_probes(host, &n);
-	note = kernel_info_pid_namespace();
-	if (a.json)
-		ret = render_json_probes(stdout, probe, n, note) ? MS_EXIT_FAILURE : MS_EXIT_OK;
-	else {
-		print_text(probe, n, note);
+	said[0] = kernel_info_pid_namespace();
+	said[1] = kernel_info_owners(bpf_host_kernel(host));
+	snprintf(note, sizeof(note), "%s%s%s", said[0] ? said[0] : "",
+		 said[0] && said[1] ? "; " : "", said[1] ? said[1] : "");
+	modules = our_modules_look(probe, n, &module);
+	if (modules < 0)
+		modules = 0;
+	if (a.json) {
+		err = render_json_probes(stdout, probe, n, module, modules, *note ? note : NULL);
+		ret = err ? MS_EXIT_FAILURE : MS_EXIT_OK;
+	} else {
+		print_text(probe, n, module, modules, note);
 		ret = MS_EXIT_OK;
 	}
+	free(module);
 	for (size_t i = 0; i < n; i++) {
 		/* what only our kernel modules have is named, but no fault of this kernel */
-		if (probe[i].exact || probe[i].instead)
+		if (probe[i].exact || probe[i].instead || probe_is_idle(&probe[i]))
 			continue;
 		usual++;
 		seen += bpf_host_has(host, probe[i].name);

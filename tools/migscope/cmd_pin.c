@@ -50,11 +50,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp pin_argp = {
 	pin_options, parse, "DIR",
 	"Attaches the probes and pins programs, links and maps below DIR on a bpf file system, "
-	"where they stay until they are unpinned: DIR/progs, DIR/links, DIR/maps.", NULL, NULL, NULL
+	"where they stay until they are unpinned: DIR/progs, DIR/links, DIR/maps.\v"
+	"Exit status: 0 done, 1 failure, 2 usage, 3 no probe could be attached.", NULL, NULL, NULL
 };
 
 static const struct argp unpin_argp = {
-	NULL, parse, "DIR", "Detaches and removes what pin left below DIR.", NULL, NULL, NULL
+	NULL, parse, "DIR", "Detaches and removes what pin left below DIR.\v"
+	"Exit status: 0 done, 1 failure, 2 usage.", NULL, NULL, NULL
 };
 
 static const char *const sub[] = { "links", "progs", "maps" };

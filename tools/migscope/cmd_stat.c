@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* migscope stat: a table, or NDJSON, one sample an interval. */
 #include "bpf_host.h"
+#include "clock.h"
 #include "kernel_info.h"
 #include "migscope.h"
 #include "render.h"
@@ -8,12 +9,9 @@
 
 #include <argp.h>
 #include <errno.h>
-#include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define HEAD_EVERY 20
 
@@ -37,45 +35,25 @@ static const struct argp_option options[] = {
 	{ 0 }
 };
 
-/* Seconds from "10", "10s", "500ms", "2m", "1h"; negative if it is none of these. */
-static double parse_time(const char *arg)
-{
-	static const struct {
-		const char *unit;
-		double seconds;
-	} units[] = { { "", 1 }, { "s", 1 }, { "ms", 1e-3 }, { "m", 60 }, { "h", 3600 } };
-	char *end;
-	double v = strtod(arg, &end);
-
-	if (end == arg || !(v > 0) || v > 1e9)
-		return -1;
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		if (!strcmp(end, units[i].unit))
-			return v * units[i].seconds;
-	return -1;
-}
-
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct args *a = state->input;
 	char *end;
-	long pid;
 
 	switch (key) {
 	case 's':
 		a->sources = arg;
 		return 0;
 	case 'p':
-		pid = strtol(arg, &end, 10);
-		a->filter.pid = pid;
-		if (*end || pid <= 0 || pid > INT_MAX)
+		a->filter.pid = ms_parse_pid(arg);
+		if (a->filter.pid < 0)
 			argp_error(state, "%s: not a process id", arg);
 		return 0;
 	case 'g':
 		a->filter.name = arg;
 		return 0;
 	case 'd':
-		a->duration = parse_time(arg);
+		a->duration = ms_parse_time(arg);
 		if (a->duration < 0)
 			argp_error(state, "%s: not a duration (10, 10s, 500ms, 2m, 1h)", arg);
 		return 0;
@@ -87,7 +65,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (a->positional == 0) {
-			a->interval = parse_time(arg);
+			a->interval = ms_parse_time(arg);
 			if (a->interval < 0.01)
 				argp_error(state, "%s: not an interval (0.01 s or more)", arg);
 		} else if (a->positional == 1) {
@@ -110,34 +88,6 @@ static const struct argp argp = {
 	"Exit status: 0 done, 1 failure, 2 usage, 3 nothing of what was asked for can be measured.",
 	NULL, NULL, NULL
 };
-
-static double now_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
-/* Sleeps until @when or until a signal; signals are let in here and nowhere else. */
-static void sleep_until(double when)
-{
-	sigset_t none;
-
-	sigemptyset(&none);
-	for (;;) {
-		double left = when - now_s();
-		struct timespec ts = { 0 };
-
-		if (left > 0) {
-			ts.tv_sec = left;
-			ts.tv_nsec = (left - ts.tv_sec) * 1e9;
-		}
-		ppoll(NULL, 0, &ts, &none);
-		if (ms_stop || left <= 0)
-			return;
-	}
-}
 
 /* While we write, a signal may end a write that nobody reads. */
 static void let_signals_in(bool in)
@@ -174,7 +124,7 @@ static int watch(struct bpf_host *host, const struct args *a)
 {
 	struct model now = { 0 }, before = { 0 };
 	struct vm_names *names = vm_names_new(!kernel_info_pid_namespace());
-	double next = now_s(), end = a->duration ? next + a->duration : 0;
+	double next = clock_seconds(CLOCK_MONOTONIC), end = a->duration ? next + a->duration : 0;
 	int err = names ? 0 : -ENOMEM;
 	bool last = false;
 
@@ -182,10 +132,10 @@ static int watch(struct bpf_host *host, const struct args *a)
 		next += a->interval;
 		if (end && next > end)
 			next = end;
-		sleep_until(next);
+		clock_sleep_until(next, -1);
 		if (bpf_host_stale(host))
 			bpf_host_attach(host);
-		last = ms_stop || (a->count && i + 1 >= a->count) || (end && now_s() >= end);
+		last = ms_stop || (a->count && i + 1 >= a->count) || (end && clock_seconds(CLOCK_MONOTONIC) >= end);
 		err = model_sample(host, names, &a->filter, &now);
 		if (err) {
 			ms_error("the sample could not be taken: %s", strerror(-err));
@@ -194,14 +144,38 @@ static int watch(struct bpf_host *host, const struct args *a)
 		now.interval = now.elapsed - before.elapsed;
 		err = render(a, &now, &before, !(i % HEAD_EVERY), last);
 		/* after a pause there is nothing to catch up with */
-		if (next < now_s() - a->interval)
-			next = now_s();
+		if (next < clock_seconds(CLOCK_MONOTONIC) - a->interval)
+			next = clock_seconds(CLOCK_MONOTONIC);
 		model_free(&before);
 		before = now;
 	}
 	model_free(&before);
 	vm_names_free(names);
 	return err;
+}
+
+/*
+ * What is waited for, on a line of its own: of each source the module that comes first.
+ * All of them have no room in a line; doctor names them.
+ */
+static void say_modules(FILE *out, const struct probe *probe, size_t n)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < n; i++) {
+		bool said = probe[i].state != PROBE_WAITING;
+
+		for (size_t k = 0; k < i && !said; k++)
+			said = probe[k].state == PROBE_WAITING &&
+			       (!strcmp(probe[k].module, probe[i].module) ||
+				!strcmp(probe[k].source, probe[i].source));
+		if (said)
+			continue;
+		fprintf(out, "%s%s", any ? ", " : "waiting for ", probe[i].module);
+		any = true;
+	}
+	if (any)
+		fputs(" to be loaded\n", out);
 }
 
 /* The first line says that we are attached: whoever waits for it may begin. */
@@ -213,12 +187,12 @@ static void say_what(FILE *out, const struct ms_opts *opts, const struct args *a
 
 	for (size_t i = 0; i < n; i++) {
 		seen += probe[i].state == PROBE_ATTACHED;
-		all += probe[i].state != PROBE_OFF;
+		all += probe[i].state != PROBE_OFF && !probe_is_idle(&probe[i]);
 	}
-	fprintf(out, "watching %s, %s mode, %zu of %zu probes attached%s\n",
-		a->sources ? a->sources : "dirty_ring,dirty_log",
-		opts->exact ? "exact" : "default", seen, all,
-		bpf_host_waits(host) ? "; waiting for kvm to be loaded" : "");
+	fprintf(out, "watching %s, %s mode, %zu of %zu probes attached\n",
+		a->sources ? a->sources : "everything",
+		opts->exact ? "exact" : "default", seen, all);
+	say_modules(out, probe, n);
 	fflush(out);
 }
 

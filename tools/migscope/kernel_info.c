@@ -14,7 +14,7 @@
 
 /* include/linux/proc_ns.h: the inode of the initial pid namespace */
 #define PROC_PID_INIT_INO	0xEFFFFFFCU
-#define MODULES_MAX		8
+#define MODULES_MAX		16
 
 struct module_btf {
 	const char *name;
@@ -26,7 +26,28 @@ struct kernel_info {
 	struct module_btf module[MODULES_MAX];
 	size_t modules;
 	bool custom;
+	bool owners;			/* mm_struct says whose it is (CONFIG_MEMCG) */
 };
+
+/* Is there a struct @name in @btf, and @member in it? */
+static bool has_member(const struct btf *btf, const char *name, const char *member)
+{
+	int id = btf ? btf__find_by_name_kind(btf, name, BTF_KIND_STRUCT) : -ENOENT;
+	const struct btf_type *t = id < 0 ? NULL : btf__type_by_id(btf, id);
+
+	for (int i = 0; t && i < btf_vlen(t); i++) {
+		const struct btf_member *m = btf_members(t) + i;
+		const struct btf_type *in = btf__type_by_id(btf, m->type);
+
+		if (!strcmp(btf__name_by_offset(btf, m->name_off), member))
+			return true;
+		/* most of mm_struct is in a struct without a name */
+		for (int k = 0; !m->name_off && in && k < btf_vlen(in); k++)
+			if (!strcmp(btf__name_by_offset(btf, btf_members(in)[k].name_off), member))
+				return true;
+	}
+	return false;
+}
 
 int kernel_info_open(const char *path, struct kernel_info **out)
 {
@@ -50,10 +71,13 @@ int kernel_info_open(const char *path, struct kernel_info **out)
 			/* of the file, not of the command line */
 			return err == -EINVAL ? -ENODATA : err;
 		}
+		info->owners = has_member(given, "mm_struct", "owner");
 		btf__free(given);
 		info->custom = true;
 	}
 	info->vmlinux = btf__load_vmlinux_btf();
+	if (!path)
+		info->owners = has_member(info->vmlinux, "mm_struct", "owner");
 	*out = info;
 	return 0;
 }
@@ -158,6 +182,11 @@ enum probe_state kernel_info_target(struct kernel_info *info, const struct probe
 		snprintf(why, size, "this kernel has no BTF (CONFIG_DEBUG_INFO_BTF)");
 		return PROBE_MISSING;
 	}
+	/* an iterator is the kernel's own, but this one reads structs of a module */
+	if (p->how == PROBE_ITER && p->module && !kernel_info_module(p->module) && !built_in(p->module)) {
+		snprintf(why, size, "%s is not loaded", p->module);
+		return PROBE_WAITING;
+	}
 	args = target_args(info->vmlinux, p);
 	if (args < 0 && p->module && !built_in(p->module)) {
 		mod = module_btf(info, p->module);
@@ -255,7 +284,7 @@ void kernel_info_explain(const struct kernel_info *info, int err, const char *lo
 						lockdown(detail, sizeof(detail))))
 		;
 	else if (err == EPERM)
-		snprintf(detail, sizeof(detail), "this kernel allows no such hook");
+		snprintf(detail, sizeof(detail), "this kernel allows none");
 	else if (err == ENOMEM || strstr(log, "ulimit -l"))
 		snprintf(detail, sizeof(detail), "RLIMIT_MEMLOCK or memory");
 	else if (info->custom)
@@ -264,6 +293,13 @@ void kernel_info_explain(const struct kernel_info *info, int err, const char *lo
 		from_log(log, detail, sizeof(detail));
 	libbpf_strerror(err, text, sizeof(text));
 	snprintf(why, size, "%s%s%s", text, *detail ? ": " : "", detail);
+}
+
+const char *kernel_info_owners(const struct kernel_info *info)
+{
+	return info->owners || !info->vmlinux ? NULL :
+	       "this kernel does not say whose memory is whose (CONFIG_MEMCG is off): a VM that ran "
+	       "before us is found only if its own process holds it open";
 }
 
 const char *kernel_info_pid_namespace(void)

@@ -31,6 +31,9 @@ enum probe_state kernel_info_target(struct kernel_info *info, const struct probe
 void kernel_info_explain(const struct kernel_info *info, int err, const char *log,
 			 char *why, size_t size);
 
+/* NULL where the kernel says which process a VM belongs to, else what is lost. */
+const char *kernel_info_owners(const struct kernel_info *info);
+
 /* What stands in our way beyond single probes; NULL if nothing does. Static text. */
 const char *kernel_info_pid_namespace(void);
 

@@ -4,6 +4,7 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,10 @@ volatile sig_atomic_t ms_stop;
 static const struct ms_cmd commands[] = {
 	{ "doctor", "what can be watched here, and what cannot and why", cmd_doctor },
 	{ "stat", "a table, or NDJSON, of the VMs that run", cmd_stat },
+	{ "top", "the VMs that run, on a screen", cmd_top },
+	{ "record", "samples into a file, also while a command runs", cmd_record },
+	{ "report", "what a recording says, as text, JSON or a page", cmd_report },
+	{ "serve", "a Prometheus endpoint, and a live page", cmd_serve },
 	{ "selfcheck", "run a known workload and compare every count", cmd_selfcheck },
 	{ "pin", "leave the probes running below a bpf file system", cmd_pin },
 	{ "unpin", "remove them again", cmd_unpin },
@@ -32,7 +37,7 @@ struct args {
 enum { OPT_BTF = 256, OPT_TARGET };
 
 static const struct argp_option options[] = {
-	{ "exact", 'x', NULL, 0, "Hook every push and every VM entry, too (this costs)", 0 },
+	{ "exact", 'x', NULL, 0, "Hook every page that is dirtied, too (this costs)", 0 },
 	{ "btf", OPT_BTF, "FILE", 0, "Relocate the programs against this BTF", 0 },
 	{ "target", OPT_TARGET, "PROBE=FUNCTION", 0,
 	  "Attach PROBE elsewhere: for a kernel that renamed the function", 0 },
@@ -131,6 +136,31 @@ void ms_catch_signals(void)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+double ms_parse_time(const char *arg)
+{
+	static const struct {
+		const char *unit;
+		double seconds;
+	} units[] = { { "", 1 }, { "s", 1 }, { "ms", 1e-3 }, { "m", 60 }, { "h", 3600 } };
+	char *end;
+	double v = strtod(arg, &end);
+
+	if (end == arg || !(v > 0) || v > 1e9)
+		return -1;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (!strcmp(end, units[i].unit))
+			return v * units[i].seconds;
+	return -1;
+}
+
+pid_t ms_parse_pid(const char *arg)
+{
+	char *end;
+	long pid = strtol(arg, &end, 10);
+
+	return *end || pid <= 0 || pid > INT_MAX ? -1 : pid;
 }
 
 static void complain(const char *kind, const char *fmt, va_list ap)

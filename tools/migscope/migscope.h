@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /* Exit codes; documented in the man page and in --help. */
 enum ms_exit {
@@ -31,6 +32,11 @@ struct ms_opts {
 extern volatile sig_atomic_t ms_stop;
 void ms_catch_signals(void);
 
+/* Seconds from "10", "10s", "500ms", "2m", "1h"; negative if it is none of these. */
+double ms_parse_time(const char *arg);
+/* A process id; -1 if it is none. */
+pid_t ms_parse_pid(const char *arg);
+
 struct ms_cmd {
 	const char *name;
 	const char *brief;
@@ -40,6 +46,10 @@ struct ms_cmd {
 
 int cmd_doctor(const struct ms_opts *opts, int argc, char **argv);
 int cmd_stat(const struct ms_opts *opts, int argc, char **argv);
+int cmd_top(const struct ms_opts *opts, int argc, char **argv);
+int cmd_record(const struct ms_opts *opts, int argc, char **argv);
+int cmd_report(const struct ms_opts *opts, int argc, char **argv);
+int cmd_serve(const struct ms_opts *opts, int argc, char **argv);
 int cmd_selfcheck(const struct ms_opts *opts, int argc, char **argv);
 int cmd_pin(const struct ms_opts *opts, int argc, char **argv);
 int cmd_unpin(const struct ms_opts *opts, int argc, char **argv);

@@ -5,12 +5,13 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 /* A VM that ended stays visible as long: a scrape may come late. */
-#define VM_KEEP_NS	(15 * 60 * 1000000000ULL)
+#define VM_KEEP_S	(15 * 60)
 
 static const struct source *const sources[] = MODEL_SOURCES;
 
@@ -21,7 +22,6 @@ struct collect {
 	struct vm_names *names;
 	const struct model_filter *filter;
 	struct model *m;
-	__u64 now_ns;
 };
 
 static bool wanted(const struct model_filter *filter, const struct model_vm *vm)
@@ -36,9 +36,15 @@ static void forget(struct collect *c, __u64 id)
 	int fd = bpf_host_map(c->host, "ms_vms");
 
 	for (size_t i = 0; i < SOURCES; i++)
-		sources[i]->forget(c->host, id);
+		if (sources[i]->forget)
+			sources[i]->forget(c->host, id);
 	vm_names_forget(c->names, id);
 	bpf_map_delete_elem(fd, &id);
+}
+
+static __u64 keep_ns(const struct model_filter *filter)
+{
+	return (filter->keep > 0 ? filter->keep : VM_KEEP_S) * 1e9;
 }
 
 static int collect_vm(unsigned long long id, const void *value, void *arg)
@@ -57,7 +63,7 @@ static int collect_vm(unsigned long long id, const void *value, void *arg)
 	memset(vm, 0, sizeof(*vm));
 	vm->id = id;
 	memcpy(&vm->info, value, sizeof(vm->info));
-	if (vm->info.died_ns && c->now_ns > vm->info.died_ns + VM_KEEP_NS) {
+	if (vm->info.died_ns && m->now_ns > vm->info.died_ns + keep_ns(c->filter)) {
 		forget(c, id);
 		return 0;
 	}
@@ -83,7 +89,7 @@ static void mark_dead(struct collect *c, struct model_vm *vm)
 
 	if (vm->alive || vm->info.died_ns || bpf_host_has(c->host, "vm_destroy"))
 		return;
-	vm->info.died_ns = c->now_ns;
+	vm->info.died_ns = c->m->now_ns;
 	bpf_map_update_elem(fd, &vm->id, &vm->info, BPF_EXIST);
 	if (!bpf_map_lookup_elem(ids, &vm->info.kvm, &id) && id == vm->id)
 		bpf_map_delete_elem(ids, &vm->info.kvm);
@@ -94,6 +100,70 @@ struct model_vm *model_vm(struct model *m, __u64 id)
 	struct model_vm key = { .id = id };
 
 	return m->vms ? bsearch(&key, m->vm, m->vms, sizeof(key), by_id) : NULL;
+}
+
+static int dev_by_id(const void *a, const void *b)
+{
+	const struct model_dev *x = a, *y = b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+void model_dev_sort(struct model *m)
+{
+	if (m->devs)
+		qsort(m->dev, m->devs, sizeof(*m->dev), dev_by_id);
+}
+
+struct model_dev *model_dev_add(struct model *m, __u64 id)
+{
+	struct model_dev *d;
+
+	/* an element may be met twice while others are deleted */
+	for (size_t i = 0; i < m->devs; i++)
+		if (m->dev[i].id == id)
+			return &m->dev[i];
+
+	if (!(m->devs & (m->devs - 1))) {
+		d = realloc(m->dev, (m->devs ? 2 * m->devs : 1) * sizeof(*d));
+		if (!d)
+			return NULL;
+		m->dev = d;
+	}
+	d = &m->dev[m->devs++];
+	memset(d, 0, sizeof(*d));
+	d->id = id;
+	return d;
+}
+
+void model_dev_drop(struct model *m, struct model_dev *d)
+{
+	m->devs--;
+	memmove(d, d + 1, (m->dev + m->devs - d) * sizeof(*d));
+}
+
+bool model_dev_name(const struct model_who *who, struct model_dev *d, const struct ms_owner *owner,
+		    const char *kind, bool whole)
+{
+	const struct model_filter *filter = who->filter;
+	char clean[MODEL_DEV_MAX - 12];
+
+	d->pid = owner->tgid;
+	d->alive = vm_names_owner(who->names, owner, d->vm) && !owner->died_ns;
+	vm_names_clean(clean, sizeof(clean), kind);
+	if (whole)
+		snprintf(d->dev, sizeof(d->dev), "%s", clean);
+	else
+		snprintf(d->dev, sizeof(d->dev), "%s-%u", clean,
+			 vm_names_number(who->names, d->id, d->pid, clean));
+	if (filter->pid && (uint32_t)filter->pid != d->pid)
+		return false;
+	return !filter->name || !strcmp(filter->name, d->vm);
+}
+
+bool model_owner_gone(const struct model_who *who, const struct ms_owner *owner)
+{
+	return owner->died_ns && who->now_ns > owner->died_ns + keep_ns(who->filter);
 }
 
 static double seconds(clockid_t clock, __u64 *ns)
@@ -117,15 +187,17 @@ static void read_self(const struct bpf_host *host, struct model *m)
 int model_sample(struct bpf_host *host, struct vm_names *names,
 		 const struct model_filter *filter, struct model *m)
 {
-	struct collect c = { host, names, filter, m, 0 };
+	struct collect c = { host, names, filter, m };
+	struct model_who who = { names, filter, 0 };
 	size_t kept = 0;
 	__u64 last = 0;
 	int err;
 
 	memset(m, 0, sizeof(*m));
 	m->time = seconds(CLOCK_REALTIME, NULL);
-	m->elapsed = seconds(CLOCK_MONOTONIC, &c.now_ns);
+	m->elapsed = seconds(CLOCK_MONOTONIC, &m->now_ns);
 	m->elapsed -= bpf_host_since(host);
+	who.now_ns = m->now_ns;
 	m->probe = bpf_host_probes(host, &m->probes);
 	for (size_t i = 0; i < SOURCES; i++)
 		if (bpf_host_asked(host, sources[i]->name))
@@ -135,6 +207,7 @@ int model_sample(struct bpf_host *host, struct vm_names *names,
 	err = bpf_host_walk(host, "ms_vms", sizeof(struct ms_vm), collect_vm, &c);
 	if (err && err != -ENOENT)
 		goto fail;
+	err = 0;
 	/* oldest first, so that it is the later one of two that gets the #2 */
 	if (m->vms)
 		qsort(m->vm, m->vms, sizeof(*m->vm), by_id);
@@ -152,10 +225,14 @@ int model_sample(struct bpf_host *host, struct vm_names *names,
 	for (size_t i = 0; i < SOURCES; i++) {
 		if (!bpf_host_asked(host, sources[i]->name))
 			continue;
-		err = sources[i]->sample(host, m);
+		if (sources[i]->sample)
+			err = sources[i]->sample(host, m);
+		if (!err && sources[i]->devices)
+			err = sources[i]->devices(host, &who, m);
 		if (err)
 			goto fail;
 	}
+	model_dev_sort(m);
 	read_self(host, m);
 	return 0;
 fail:
@@ -168,5 +245,6 @@ void model_free(struct model *m)
 	for (size_t i = 0; i < m->vms; i++)
 		free(m->vm[i].vcpu);
 	free(m->vm);
+	free(m->dev);
 	memset(m, 0, sizeof(*m));
 }

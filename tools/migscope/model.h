@@ -11,11 +11,15 @@
 #include <stdint.h>
 #include <migscope/dirty_log.h>
 #include <migscope/dirty_ring.h>
+#include <migscope/vdpa.h>
+#include <migscope/vfio.h>
+#include <migscope/vhost_iotlb.h>
 #include <migscope/vm.h>
 #include "probes.h"
 
 #define MODEL_NAME_MAX	80
 #define MODEL_UUID_LEN	37
+#define MODEL_DEV_MAX	48
 
 struct model_vcpu {
 	struct ms_ring ring;		/* with the pushes since its last reset folded in */
@@ -34,11 +38,33 @@ struct model_vm {
 	struct ms_ring_vm ring;		/* with the living rings' tails folded in */
 	__u64 pushes_exact;
 	unsigned int stalled_now;
+	struct ms_recent recent;	/* highest fill of the last minute */
 	struct model_vcpu *vcpu;	/* living rings, by vcpu_id */
 	size_t vcpus;
 
 	bool has_log;
 	struct ms_log_vm log;
+};
+
+/* A device that a process holds, which is most often a VM's. */
+struct model_dev {
+	__u64 id;
+	char vm[MODEL_NAME_MAX];	/* of the process, as for a VM */
+	char dev[MODEL_DEV_MAX];	/* valid UTF-8 without control characters */
+	__u32 pid;
+	bool alive;
+
+	bool has_iotlb;
+	struct ms_iotlb_dev iotlb;
+	unsigned int pending;		/* addresses that are waited for */
+	double oldest;			/* s: the longest of these waits so far */
+
+	bool has_vfio;			/* a container; @number is its own among its process's */
+	struct ms_vfio vfio;
+	unsigned int number;
+
+	bool has_vdpa;
+	struct ms_vdpa vdpa;
 };
 
 /* What is measured at all: a renderer leaves out what is not. */
@@ -55,17 +81,77 @@ enum model_measure {
 	MEASURE_LOG_TOGGLE,
 	MEASURE_LOG_DIRTY,		/* pages that a bitmap showed */
 	MEASURE_LOG_MARKS,
+	MEASURE_IOTLB_MISS,
+	MEASURE_IOTLB_WAIT,		/* from a miss to its answer, and those without one */
+	MEASURE_IOTLB_UPDATE,
+	MEASURE_IOTLB_INVALIDATE,
+	MEASURE_IOTLB_ERROR,		/* messages that were refused */
+	MEASURE_IOTLB_EVICT,
+	MEASURE_IOTLB_TABLE,		/* how full it is */
+	MEASURE_IOTLB_HIT,		/* hits, and accesses denied */
+	MEASURE_VFIO_MAP,
+	MEASURE_VFIO_UNMAP,
+	MEASURE_VFIO_SWITCH,		/* dirty tracking */
+	MEASURE_VFIO_GET,
+	MEASURE_VFIO_DIRTY,		/* pages that a bitmap showed */
+	MEASURE_VFIO_PIN,
+	MEASURE_VFIO_UNPIN,
+	MEASURE_VFIO_PINNED,		/* how much is pinned now */
+	MEASURE_VFIO_RW,
+	MEASURE_VFIO_STATE,		/* mappings, scope, as far as the container's state is known */
+	MEASURE_VDPA_OP,		/* at least status and configuration */
+	MEASURE_VDPA_OPS,		/* each operation of the bus */
+	MEASURE_VDPA_MESSAGE,
+	MEASURE_VDPA_KICK,
+	MEASURE_VDPA_CALLBACK,
+	MEASURE_VDPA_MAP,		/* pages mapped, and in how many runs */
+	MEASURE_VDPA_PINNED,
 	MEASURES
 };
 
+/* The measure that an operation of the source dirty_log belongs to. */
+static inline enum model_measure model_log_measure(enum ms_log_op op)
+{
+	switch (op) {
+	case MS_LOG_GET:
+		return MEASURE_LOG_GET;
+	case MS_LOG_CLEAR:
+		return MEASURE_LOG_CLEAR;
+	default:
+		return MEASURE_LOG_TOGGLE;
+	}
+}
+
+/* The measure that an operation of the source vfio belongs to. */
+static inline enum model_measure model_vfio_measure(enum ms_vfio_op op)
+{
+	static const enum model_measure measure[MS_VFIO_OPS] = {
+		[MS_VFIO_PIN] = MEASURE_VFIO_PIN,
+		[MS_VFIO_UNPIN] = MEASURE_VFIO_UNPIN,
+		[MS_VFIO_MAP] = MEASURE_VFIO_MAP,
+		[MS_VFIO_UNMAP] = MEASURE_VFIO_UNMAP,
+		[MS_VFIO_START] = MEASURE_VFIO_SWITCH,
+		[MS_VFIO_STOP] = MEASURE_VFIO_SWITCH,
+		[MS_VFIO_GET] = MEASURE_VFIO_GET,
+		[MS_VFIO_UNMAP_GET] = MEASURE_VFIO_GET,
+		[MS_VFIO_READ] = MEASURE_VFIO_RW,
+		[MS_VFIO_WRITE] = MEASURE_VFIO_RW,
+	};
+
+	return measure[op];
+}
+
 struct model {
 	double time;			/* Unix time, s */
+	__u64 now_ns;			/* CLOCK_MONOTONIC at the same moment */
 	double elapsed;			/* s since attached */
 	double interval;		/* s since the sample before; 0 for the first */
 	bool measured[MEASURES];
 	__u64 self[MS_SELF_COUNT];
 	struct model_vm *vm;		/* by id */
 	size_t vms;
+	struct model_dev *dev;		/* by id */
+	size_t devs;
 	const struct probe *probe;	/* owned by the BPF host */
 	size_t probes;
 };
@@ -77,6 +163,7 @@ struct vm_names;
 struct model_filter {
 	int pid;			/* 0: any */
 	const char *name;		/* NULL: any */
+	double keep;			/* s that one which ended stays; 0: a quarter of an hour */
 };
 
 /*
@@ -89,6 +176,30 @@ void model_free(struct model *m);
 
 struct model_vm *model_vm(struct model *m, __u64 id);
 
+/*
+ * The device of this id, added empty if it is new; NULL: no memory. Pointers to those
+ * before it are void.
+ */
+struct model_dev *model_dev_add(struct model *m, __u64 id);
+void model_dev_drop(struct model *m, struct model_dev *d);
+void model_dev_sort(struct model *m);	/* by id: in order of appearance */
+
+/*
+ * Names @d, whose owner is @owner; @kind is what it is called without a number, or all of
+ * its name when @whole. False if the filter does not want it.
+ */
+struct model_who {
+	struct vm_names *names;
+	const struct model_filter *filter;
+	__u64 now_ns;			/* CLOCK_MONOTONIC */
+};
+
+bool model_dev_name(const struct model_who *who, struct model_dev *d, const struct ms_owner *owner,
+		    const char *kind, bool whole);
+
+/* Did what belonged to @owner end so long ago that it is to be forgotten? */
+bool model_owner_gone(const struct model_who *who, const struct ms_owner *owner);
+
 /* One thing that is watched. */
 struct source {
 	const char *name;
@@ -98,11 +209,16 @@ struct source {
 	int (*sample)(struct bpf_host *host, struct model *m);
 	/* drops what the maps hold of a VM that is long gone */
 	void (*forget)(struct bpf_host *host, __u64 vm);
+	/* adds devices to the model, and forgets those long gone; NULL: it has none. 0 or -errno */
+	int (*devices)(struct bpf_host *host, const struct model_who *who, struct model *m);
 };
 
-extern const struct source source_dirty_ring, source_dirty_log;
+extern const struct source source_dirty_ring, source_dirty_log, source_vhost_iotlb,
+			   source_vfio, source_vdpa;
 
 /* The place to add a source. */
-#define MODEL_SOURCES { &source_dirty_ring, &source_dirty_log }
+#define MODEL_SOURCES \
+	{ &source_dirty_ring, &source_dirty_log, &source_vhost_iotlb, &source_vfio, \
+	  &source_vdpa }
 
 #endif

@@ -22,9 +22,9 @@ enum probe_state {
 
 /*
  * A probe is one BPF program. @object is the file that it is in, for those who
- * load with bpftool; @gives what cannot be measured without it (NULL: nothing, another does it). A probe with
- * @instead is on an event of our own kernel modules: where it is, the hooks that
- * it names are not needed, and where it is not, they do what they can.
+ * load with bpftool; @gives what cannot be measured without it (NULL: nothing, another
+ * does it). A probe with @instead is on an event of our own kernel modules: where it is,
+ * the hooks that it names are not needed, and where it is not, they do what they can.
  */
 struct probe {
 	const char *source;
@@ -47,6 +47,12 @@ struct probe {
 
 /* A fresh copy of the table; *@n is its length. The caller frees it. */
 struct probe *probes_new(size_t *n);
+
+/*
+ * Waits for a module that nobody has loaded, so that there is nothing it could miss:
+ * there are hosts without vhost. KVM is another matter: without it there is no VM.
+ */
+bool probe_is_idle(const struct probe *p);
 
 const char *probe_how_name(enum probe_how how);
 const char *probe_state_name(enum probe_state state);

@@ -4,13 +4,33 @@
 #define MIGSCOPE_RENDER_H
 
 #include <stdio.h>
+#include "metrics.h"
 #include "model.h"
+#include "our_modules.h"
 
 /* One line of NDJSON: SCHEMA.md. 0 or -errno. */
 int render_json(FILE *out, const struct model *m, bool final);
 
+/* A sample for the live page: tools/migscope/web/live.js. 0 or -errno. */
+int render_live(FILE *out, const struct model *m);
+
 /* What doctor found, as one JSON object. 0 or -errno. */
-int render_json_probes(FILE *out, const struct probe *probe, size_t n, const char *note);
+int render_json_probes(FILE *out, const struct probe *probe, size_t n,
+		       const struct module_info *module, size_t modules, const char *note);
+
+struct openmetrics_options {
+	bool openmetrics;	/* else the classic text format */
+	size_t most;		/* series; what is beyond is left out, object by object */
+};
+
+struct openmetrics_stats {
+	size_t series, dropped;
+};
+
+/* @self may be NULL; *@out is malloc'ed, *@len bytes without a NUL. 0 or -errno. */
+int render_openmetrics(const struct model *m, const struct metric_self *self,
+		       const struct openmetrics_options *o, char **out, size_t *len,
+		       struct openmetrics_stats *stats);
 
 /* The table of one interval; @before is the sample before it, empty for the first. */
 void render_table_head(FILE *out, const struct model *m, bool stamps);

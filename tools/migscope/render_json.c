@@ -1,35 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "render.h"
+#include "render_json.h"
 
 #include <errno.h>
 #include <json-c/json.h>
 #include <string.h>
 
-static void add(struct json_object *o, const char *key, struct json_object *value)
+void json_add(struct json_object *o, const char *key, struct json_object *value)
 {
 	json_object_object_add(o, key, value);
 }
 
-static void add_u64(struct json_object *o, const char *key, __u64 value)
+void json_add_u64(struct json_object *o, const char *key, __u64 value)
 {
-	add(o, key, json_object_new_uint64(value));
+	json_add(o, key, json_object_new_uint64(value));
 }
 
-static void add_double(struct json_object *o, const char *key, double value)
+void json_add_double(struct json_object *o, const char *key, double value)
 {
 	char text[40];
 
 	/* the shortest form that a person would write; nine digits are a nanosecond */
 	snprintf(text, sizeof(text), "%.9g", value);
-	add(o, key, json_object_new_double_s(value, text));
+	json_add(o, key, json_object_new_double_s(value, text));
 }
 
-static void add_string(struct json_object *o, const char *key, const char *value)
+void json_add_string(struct json_object *o, const char *key, const char *value)
 {
-	add(o, key, json_object_new_string(value));
+	json_add(o, key, json_object_new_string(value));
 }
 
-static void add_time_hist(struct json_object *o, const char *key, const struct ms_time_hist *h)
+void json_add_time_hist(struct json_object *o, const char *key, const struct ms_time_hist *h)
 {
 	struct json_object *t = json_object_new_object(), *le = json_object_new_array();
 	struct json_object *count = json_object_new_array();
@@ -44,12 +44,12 @@ static void add_time_hist(struct json_object *o, const char *key, const struct m
 		json_object_array_add(le, json_object_new_double_s(bound, text));
 		json_object_array_add(count, json_object_new_uint64(sum));
 	}
-	add_u64(t, "count", sum + h->bucket[MS_TIME_BUCKETS - 1]);
-	add_double(t, "seconds", h->sum_ns / 1e9);
-	add_double(t, "max_seconds", h->max_ns / 1e9);
-	add(t, "le", le);
-	add(t, "count_le", count);
-	add(o, key, t);
+	json_add_u64(t, "count", sum + h->bucket[MS_TIME_BUCKETS - 1]);
+	json_add_double(t, "seconds", h->sum_ns / 1e9);
+	json_add_double(t, "max_seconds", h->max_ns / 1e9);
+	json_add(t, "le", le);
+	json_add(t, "count_le", count);
+	json_add(o, key, t);
 }
 
 static void add_fill(struct json_object *o, const __u64 *fill)
@@ -65,9 +65,9 @@ static void add_fill(struct json_object *o, const __u64 *fill)
 	}
 	for (int i = 0; i < MS_FILL_BUCKETS; i++)
 		json_object_array_add(count, json_object_new_uint64(fill[i]));
-	add(f, "le", le);
-	add(f, "count", count);
-	add(o, "fill_at_reset", f);
+	json_add(f, "le", le);
+	json_add(f, "count", count);
+	json_add(o, "fill_at_reset", f);
 }
 
 static struct json_object *vcpu_object(const struct model *m, const struct model_vcpu *v)
@@ -75,25 +75,25 @@ static struct json_object *vcpu_object(const struct model *m, const struct model
 	struct json_object *o = json_object_new_object();
 	const struct ms_ring *r = &v->ring;
 
-	add_u64(o, "vcpu", r->vcpu_id);
-	add_u64(o, "size_entries", r->size);
-	add_u64(o, "soft_limit_entries", r->soft_limit);
+	json_add_u64(o, "vcpu", r->vcpu_id);
+	json_add_u64(o, "size_entries", r->size);
+	json_add_u64(o, "soft_limit_entries", r->soft_limit);
 	if (m->measured[MEASURE_RING_NOW])
-		add_u64(o, "used_entries", v->used);
+		json_add_u64(o, "used_entries", v->used);
 	if (m->measured[MEASURE_RING]) {
-		add_u64(o, "used_max_entries", r->used_max);
-		add_u64(o, "pushes", r->pushes);
-		add_u64(o, "reset_events", r->reset_events);
-		add_u64(o, "reset_empty", r->reset_empty);
-		add_u64(o, "reset_entries", r->reset_entries);
+		json_add_u64(o, "used_max_entries", r->used_max);
+		json_add_u64(o, "pushes", r->pushes);
+		json_add_u64(o, "reset_events", r->reset_events);
+		json_add_u64(o, "reset_empty", r->reset_empty);
+		json_add_u64(o, "reset_entries", r->reset_entries);
 		add_fill(o, r->fill);
 	}
 	if (m->measured[MEASURE_RING_EXACT])
-		add_u64(o, "pushes_exact", v->pushes_exact);
+		json_add_u64(o, "pushes_exact", v->pushes_exact);
 	if (m->measured[MEASURE_RING_FULL]) {
-		add_u64(o, "full_exits", r->full_exits);
-		add_u64(o, "stalls", r->stalls);
-		add_double(o, "stall_seconds", r->stall_ns / 1e9);
+		json_add_u64(o, "full_exits", r->full_exits);
+		json_add_u64(o, "stalls", r->stalls);
+		json_add_double(o, "stall_seconds", r->stall_ns / 1e9);
 	}
 	return o;
 }
@@ -103,79 +103,76 @@ static struct json_object *ring_object(const struct model *m, const struct model
 	struct json_object *o = json_object_new_object(), *vcpus = json_object_new_array();
 	const struct ms_ring_vm *r = &vm->ring;
 
-	add_u64(o, "rings", r->rings);
-	add_u64(o, "rings_freed", r->rings_freed);
-	add_u64(o, "size_entries", r->size);
-	add_u64(o, "soft_limit_entries", r->soft_limit);
+	json_add_u64(o, "rings", r->rings);
+	json_add_u64(o, "rings_freed", r->rings_freed);
+	json_add_u64(o, "size_entries", r->size);
+	json_add_u64(o, "soft_limit_entries", r->soft_limit);
 	if (m->measured[MEASURE_RING]) {
-		add_u64(o, "pushes", r->pushes);
-		add_u64(o, "resets", r->resets);
-		add_u64(o, "reset_events", r->reset_events);
-		add_u64(o, "reset_empty", r->reset_empty);
-		add_u64(o, "reset_entries", r->reset_entries);
-		add_u64(o, "used_max_entries", r->used_max);
+		json_add_u64(o, "pushes", r->pushes);
+		json_add_u64(o, "resets", r->resets);
+		json_add_u64(o, "reset_events", r->reset_events);
+		json_add_u64(o, "reset_empty", r->reset_empty);
+		json_add_u64(o, "reset_entries", r->reset_entries);
+		json_add_u64(o, "used_max_entries", r->used_max);
 		if (r->used_max_soft_limit)
-			add_double(o, "used_max_ratio", (double)r->used_max / r->used_max_soft_limit);
+			json_add_double(o, "used_max_ratio", (double)r->used_max / r->used_max_soft_limit);
 		add_fill(o, r->fill);
 	}
 	if (m->measured[MEASURE_RING_EXACT])
-		add_u64(o, "pushes_exact", vm->pushes_exact);
+		json_add_u64(o, "pushes_exact", vm->pushes_exact);
 	if (m->measured[MEASURE_RING_FULL]) {
-		add_u64(o, "full_exits", r->full_exits);
-		add_time_hist(o, "stall", &r->stall);
-		add_u64(o, "stall_unfinished", r->stalls_unfinished);
-		add_u64(o, "stalled_now", vm->stalled_now);
+		json_add_u64(o, "full_exits", r->full_exits);
+		json_add_time_hist(o, "stall", &r->stall);
+		json_add_u64(o, "stall_unfinished", r->stalls_unfinished);
+		json_add_u64(o, "stalled_now", vm->stalled_now);
 	}
 	if (m->measured[MEASURE_RING_RESET_TIME])
-		add_time_hist(o, "reset_walk", &r->reset);
+		json_add_time_hist(o, "reset_walk", &r->reset);
 	if (m->measured[MEASURE_RING_RESET_WORK]) {
-		add_u64(o, "reset_windows", r->windows);
-		add_u64(o, "reset_mmu_calls", r->mmu_calls);
-		add_u64(o, "rejected_entries", r->rejected);
-		add_u64(o, "rejected_no_slot", r->rejected_slot);
-		add_double(o, "mmu_lock_hold_max_seconds", r->hold_max_ns / 1e9);
+		json_add_u64(o, "reset_windows", r->windows);
+		json_add_u64(o, "reset_mmu_calls", r->mmu_calls);
+		json_add_u64(o, "rejected_entries", r->rejected);
+		json_add_u64(o, "rejected_no_slot", r->rejected_slot);
+		json_add_double(o, "mmu_lock_hold_max_seconds", r->hold_max_ns / 1e9);
 	}
 	for (size_t i = 0; i < vm->vcpus; i++)
 		json_object_array_add(vcpus, vcpu_object(m, &vm->vcpu[i]));
-	add(o, "vcpus", vcpus);
+	json_add(o, "vcpus", vcpus);
 	return o;
 }
 
 static struct json_object *log_object(const struct model *m, const struct model_vm *vm)
 {
-	static const struct {
-		const char *key;
-		enum model_measure measure;
-	} op[MS_LOG_OPS] = {
-		[MS_LOG_GET] = { "get", MEASURE_LOG_GET },
-		[MS_LOG_CLEAR] = { "clear", MEASURE_LOG_CLEAR },
-		[MS_LOG_ON] = { "on", MEASURE_LOG_TOGGLE },
-		[MS_LOG_OFF] = { "off", MEASURE_LOG_TOGGLE },
+	static const char *const key[MS_LOG_OPS] = {
+		[MS_LOG_GET] = "get",
+		[MS_LOG_CLEAR] = "clear",
+		[MS_LOG_ON] = "on",
+		[MS_LOG_OFF] = "off",
 	};
 	struct json_object *o = json_object_new_object();
 
 	for (int i = 0; i < MS_LOG_OPS; i++) {
 		struct json_object *p;
 
-		if (!m->measured[op[i].measure])
+		if (!m->measured[model_log_measure(i)])
 			continue;
 		p = json_object_new_object();
-		add_u64(p, "calls", vm->log.op[i].calls);
+		json_add_u64(p, "calls", vm->log.op[i].calls);
 		if (!m->measured[MEASURE_LOG_DIRTY])
-			add_u64(p, "errors", vm->log.op[i].errors);
-		add_u64(p, "bytes", vm->log.op[i].bytes);
+			json_add_u64(p, "errors", vm->log.op[i].errors);
+		json_add_u64(p, "bytes", vm->log.op[i].bytes);
 		/* our event says how many were dirty, the hook how large the slot is */
 		if (i <= MS_LOG_CLEAR && m->measured[MEASURE_LOG_DIRTY])
-			add_u64(p, "dirty_pages", vm->log.op[i].dirty);
+			json_add_u64(p, "dirty_pages", vm->log.op[i].dirty);
 		else
-			add_u64(p, "pages", vm->log.op[i].pages);
-		add_time_hist(p, "time", &vm->log.op[i].time);
-		add(o, op[i].key, p);
+			json_add_u64(p, "pages", vm->log.op[i].pages);
+		json_add_time_hist(p, "time", &vm->log.op[i].time);
+		json_add(o, key[i], p);
 	}
 	if (m->measured[MEASURE_LOG_GET])
-		add_u64(o, "bytes_unknown", vm->log.bytes_unknown);
+		json_add_u64(o, "bytes_unknown", vm->log.bytes_unknown);
 	if (m->measured[MEASURE_LOG_MARKS])
-		add_u64(o, "marked_pages", vm->log.marks);
+		json_add_u64(o, "marked_pages", vm->log.marks);
 	return o;
 }
 
@@ -188,18 +185,18 @@ static struct json_object *vm_object(const struct model *m, const struct model_v
 	for (char *p = comm; *p; p++)
 		if ((unsigned char)*p < 0x20 || (unsigned char)*p >= 0x7f)
 			*p = '?';
-	add_string(o, "vm", vm->name);
-	add_u64(o, "id", vm->id);
-	add_u64(o, "pid", vm->info.tgid);
-	add_string(o, "comm", comm);
+	json_add_string(o, "vm", vm->name);
+	json_add_u64(o, "id", vm->id);
+	json_add_u64(o, "pid", vm->info.tgid);
+	json_add_string(o, "comm", comm);
 	if (*vm->uuid)
-		add_string(o, "uuid", vm->uuid);
-	add(o, "alive", json_object_new_boolean(vm->alive));
-	add_string(o, "dirty_mode", vm->info.ring_bytes ? "ring" : "bitmap");
+		json_add_string(o, "uuid", vm->uuid);
+	json_add(o, "alive", json_object_new_boolean(vm->alive));
+	json_add_string(o, "dirty_mode", vm->info.ring_bytes ? "ring" : "bitmap");
 	if (vm->has_ring)
-		add(o, "dirty_ring", ring_object(m, vm));
+		json_add(o, "dirty_ring", ring_object(m, vm));
 	if (vm->has_log)
-		add(o, "dirty_log", log_object(m, vm));
+		json_add(o, "dirty_log", log_object(m, vm));
 	return o;
 }
 
@@ -207,11 +204,11 @@ static struct json_object *probe_object_json(const struct probe *p)
 {
 	struct json_object *o = json_object_new_object();
 
-	add_string(o, "source", p->source);
-	add_string(o, "probe", p->name);
-	add_string(o, "state", probe_state_name(p->state));
+	json_add_string(o, "source", p->source);
+	json_add_string(o, "probe", p->name);
+	json_add_string(o, "state", probe_state_name(p->state));
 	if (*p->why)
-		add_string(o, "why", p->why);
+		json_add_string(o, "why", p->why);
 	return o;
 }
 
@@ -237,23 +234,27 @@ int render_json(FILE *out, const struct model *m, bool final)
 		[MS_SELF_PENDING_FULL] = "calls",
 		[MS_SELF_PUSH_FULL] = "pushes",
 		[MS_SELF_UNMATCHED] = "unmatched",
+		[MS_SELF_DEVS_FULL] = "devices",
+		[MS_SELF_ARGS_UNREAD] = "arguments",
 	};
 	struct json_object *o = json_object_new_object(), *list;
 	char time[40];
 
-	add(o, "schema", json_object_new_int(1));
+	json_add(o, "schema", json_object_new_int(1));
 	/* nine digits of Unix time are ten seconds */
 	snprintf(time, sizeof(time), "%.6f", m->time);
-	add(o, "time", json_object_new_double_s(m->time, time));
-	add_double(o, "elapsed", m->elapsed);
-	add_double(o, "interval", m->interval);
-	add(o, "final", json_object_new_boolean(final));
-	add(o, "exact", json_object_new_boolean(m->measured[MEASURE_RING_EXACT] ||
-						m->measured[MEASURE_LOG_MARKS]));
+	json_add(o, "time", json_object_new_double_s(m->time, time));
+	json_add_double(o, "elapsed", m->elapsed);
+	json_add_double(o, "interval", m->interval);
+	json_add(o, "final", json_object_new_boolean(final));
+	json_add(o, "exact", json_object_new_boolean(m->measured[MEASURE_RING_EXACT] ||
+						m->measured[MEASURE_LOG_MARKS] ||
+						m->measured[MEASURE_IOTLB_HIT]));
 	list = json_object_new_array();
 	for (size_t i = 0; i < m->vms; i++)
 		json_object_array_add(list, vm_object(m, &m->vm[i]));
-	add(o, "vms", list);
+	json_add(o, "vms", list);
+	json_add(o, "devices", json_devices(m));
 
 	list = json_object_new_array();
 	for (size_t i = 0; i < m->probes; i++) {
@@ -262,40 +263,52 @@ int render_json(FILE *out, const struct model *m, bool final)
 		if (!render_is_lost(&m->probe[i]))
 			continue;
 		p = probe_object_json(&m->probe[i]);
-		add_string(p, "lost", m->probe[i].gives);
+		json_add_string(p, "lost", m->probe[i].gives);
 		json_object_array_add(list, p);
 	}
-	add(o, "not_measured", list);
+	json_add(o, "not_measured", list);
 
 	list = json_object_new_object();
 	for (int i = 0; i < MS_SELF_COUNT; i++)
 		if (lost[i])
-			add_u64(list, lost[i], m->self[i]);
-	add(o, "lost", list);
+			json_add_u64(list, lost[i], m->self[i]);
+	json_add(o, "lost", list);
 	return put_line(out, o);
 }
 
-int render_json_probes(FILE *out, const struct probe *probe, size_t n, const char *note)
+int render_json_probes(FILE *out, const struct probe *probe, size_t n,
+		       const struct module_info *module, size_t modules, const char *note)
 {
 	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
 
-	add(o, "schema", json_object_new_int(1));
+	json_add(o, "schema", json_object_new_int(1));
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *p = probe_object_json(&probe[i]);
 
-		add_string(p, "how", probe_how_name(probe[i].how));
-		add_string(p, "target", probe[i].target);
-		add_string(p, "object", probe[i].object);
-		add_string(p, "program", probe[i].program);
-		add(p, "exact", json_object_new_boolean(probe[i].exact));
+		json_add_string(p, "how", probe_how_name(probe[i].how));
+		json_add_string(p, "target", probe[i].target);
+		json_add_string(p, "object", probe[i].object);
+		json_add_string(p, "program", probe[i].program);
+		json_add(p, "exact", json_object_new_boolean(probe[i].exact));
 		if (probe[i].state == PROBE_REFUSED)
-			add(p, "errno", json_object_new_int(probe[i].err));
+			json_add(p, "errno", json_object_new_int(probe[i].err));
 		if (probe[i].gives)
-			add_string(p, "gives", probe[i].gives);
+			json_add_string(p, "gives", probe[i].gives);
 		json_object_array_add(list, p);
 	}
-	add(o, "probes", list);
+	json_add(o, "probes", list);
+	list = json_object_new_array();
+	for (size_t i = 0; i < modules; i++) {
+		struct json_object *m = json_object_new_object();
+
+		json_add_string(m, "module", module[i].name);
+		json_add_string(m, "state", module_state_name(module[i].state));
+		if (*module[i].why)
+			json_add_string(m, "why", module[i].why);
+		json_object_array_add(list, m);
+	}
+	json_add(o, "modules", list);
 	if (note)
-		add_string(o, "note", note);
+		json_add_string(o, "note", note);
 	return put_line(out, o);
 }

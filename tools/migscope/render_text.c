@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "render.h"
+#include "render_text.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -7,9 +7,10 @@
 
 #define BAR_WIDTH 30
 #define NAME_WIDTH 16
+#define NAME_WIDTH_STAMPS 8	/* a time before it, and still no more than 80 columns */
 
 /* A duration for people: three digits and a unit. */
-static const char *duration(char *buf, size_t size, __u64 ns)
+const char *text_duration(char *buf, size_t size, __u64 ns)
 {
 	static const struct {
 		double ns;
@@ -27,7 +28,7 @@ static const char *duration(char *buf, size_t size, __u64 ns)
 }
 
 /* Counts that would break a column of seven are shortened. */
-static const char *count(char *buf, size_t size, double n)
+const char *text_count(char *buf, size_t size, double n)
 {
 	if (n < 9999999.5)
 		snprintf(buf, size, "%.0f", n);
@@ -39,14 +40,14 @@ static const char *count(char *buf, size_t size, double n)
 }
 
 /* A counter never goes back; should it seem to, nothing happened. */
-static __u64 since(__u64 now, __u64 old)
+__u64 text_since(__u64 now, __u64 old)
 {
 	return now > old ? now - old : 0;
 }
 
 bool render_is_lost(const struct probe *p)
 {
-	return p->gives && p->state != PROBE_ATTACHED && p->state != PROBE_OFF;
+	return p->gives && p->state != PROBE_ATTACHED && p->state != PROBE_OFF && !probe_is_idle(p);
 }
 
 static const struct model_vm *find_vm(const struct model *m, __u64 id)
@@ -76,18 +77,21 @@ static void col_pages(const struct row *r, char *buf, size_t size)
 	if (!marks && !r->vm->has_ring)
 		snprintf(buf, size, "-");
 	else
-		count(buf, size, r->seconds > 0 ? since(now, old) / r->seconds : 0);
+		text_count(buf, size, r->seconds > 0 ? text_since(now, old) / r->seconds : 0);
 }
 
 static void col_used(const struct row *r, char *buf, size_t size)
 {
-	__u64 used = 0, limit = 0;
+	__u32 used = 0, limit = 0;
 
-	for (size_t i = 0; i < r->vm->vcpus; i++)
-		if (!limit || r->vm->vcpu[i].used * limit > used * r->vm->vcpu[i].ring.soft_limit) {
-			used = r->vm->vcpu[i].used;
-			limit = r->vm->vcpu[i].ring.soft_limit;
-		}
+	for (size_t i = 0; i < r->vm->vcpus; i++) {
+		const struct model_vcpu *v = &r->vm->vcpu[i];
+
+		if (!ms_ring_fuller(v->used, v->ring.soft_limit, used, limit))
+			continue;
+		used = v->used;
+		limit = v->ring.soft_limit;
+	}
 	if (limit)
 		snprintf(buf, size, "%.0f", 100.0 * used / limit);
 	else
@@ -106,14 +110,14 @@ static void col_used_max(const struct row *r, char *buf, size_t size)
 static void col_full(const struct row *r, char *buf, size_t size)
 {
 	if (r->vm->has_ring)
-		count(buf, size, since(r->vm->ring.full_exits, r->old->ring.full_exits));
+		text_count(buf, size, text_since(r->vm->ring.full_exits, r->old->ring.full_exits));
 	else
 		snprintf(buf, size, "-");
 }
 
 static void col_stall(const struct row *r, char *buf, size_t size)
 {
-	__u64 ns = since(r->vm->ring.stall.sum_ns, r->old->ring.stall.sum_ns);
+	__u64 ns = text_since(r->vm->ring.stall.sum_ns, r->old->ring.stall.sum_ns);
 
 	if (r->vm->has_ring)
 		snprintf(buf, size, "%.1f%s", ns / 1e6, r->vm->stalled_now ? "+" : "");
@@ -134,7 +138,7 @@ static void col_syncs(const struct row *r, char *buf, size_t size)
 	bool known = r->vm->has_ring ? r->m->measured[MEASURE_RING] : r->m->measured[MEASURE_LOG_GET];
 
 	if (known)
-		count(buf, size, since(syncs(r->m, r->vm), syncs(r->m, r->old)));
+		text_count(buf, size, text_since(syncs(r->m, r->vm), syncs(r->m, r->old)));
 	else
 		snprintf(buf, size, "-");
 }
@@ -151,14 +155,14 @@ static void col_sync_ms(const struct row *r, char *buf, size_t size)
 				       r->m->measured[MEASURE_LOG_GET];
 
 	if (known)
-		snprintf(buf, size, "%.2f", since(sync_ns(r->vm), sync_ns(r->old)) / 1e6);
+		snprintf(buf, size, "%.2f", text_since(sync_ns(r->vm), sync_ns(r->old)) / 1e6);
 	else
 		snprintf(buf, size, "-");
 }
 
 static void col_logging(const struct row *r, char *buf, size_t size)
 {
-	count(buf, size, since(r->vm->log.op[MS_LOG_ON].calls + r->vm->log.op[MS_LOG_OFF].calls,
+	text_count(buf, size, text_since(r->vm->log.op[MS_LOG_ON].calls + r->vm->log.op[MS_LOG_OFF].calls,
 			       r->old->log.op[MS_LOG_ON].calls + r->old->log.op[MS_LOG_OFF].calls));
 }
 
@@ -190,7 +194,7 @@ void render_table_head(FILE *out, const struct model *m, bool stamps)
 {
 	if (stamps)
 		fprintf(out, "%-9s", "TIME");
-	fprintf(out, "%-*s %-6s", NAME_WIDTH, "VM", "MODE");
+	fprintf(out, "%-*s %-6s", stamps ? NAME_WIDTH_STAMPS : NAME_WIDTH, "VM", "MODE");
 	for (size_t i = 0; i < COLUMNS; i++)
 		if (has_column(m, &columns[i]))
 			fprintf(out, " %*s", columns[i].width, columns[i].head);
@@ -226,7 +230,7 @@ void render_table(FILE *out, const struct model *m, const struct model *before, 
 			continue;
 		if (stamps)
 			fprintf(out, "%-9s", stamp);
-		put_name(out, m->vm[i].name, NAME_WIDTH);
+		put_name(out, m->vm[i].name, stamps ? NAME_WIDTH_STAMPS : NAME_WIDTH);
 		fprintf(out, " %-6s", m->vm[i].info.ring_bytes ? "ring" : "bitmap");
 		for (size_t k = 0; k < COLUMNS; k++) {
 			if (!has_column(m, &columns[k]))
@@ -236,7 +240,8 @@ void render_table(FILE *out, const struct model *m, const struct model *before, 
 		}
 		fputs(m->vm[i].alive ? "\n" : " (ended)\n", out);
 	}
-	if (!m->vms)
+	text_devices(out, m, before);
+	if (!m->vms && !m->devs)
 		fprintf(out, "(no VM seen yet)\n");
 	fflush(out);
 }
@@ -251,7 +256,7 @@ static void put_bar(FILE *out, __u64 n, __u64 most)
 	fputc('\n', out);
 }
 
-static void put_time_hist(FILE *out, const char *what, const struct ms_time_hist *h)
+void text_time_hist(FILE *out, const char *what, const struct ms_time_hist *h)
 {
 	int first = MS_TIME_BUCKETS, last = -1;
 	char from[16], to[16];
@@ -270,13 +275,13 @@ static void put_time_hist(FILE *out, const char *what, const struct ms_time_hist
 		fputc('\n', out);
 		return;
 	}
-	fprintf(out, ", mean %s, ", duration(from, sizeof(from), h->sum_ns / n));
-	fprintf(out, "longest %s, in all %s\n", duration(from, sizeof(from), h->max_ns),
-		duration(to, sizeof(to), h->sum_ns));
+	fprintf(out, ", mean %s, ", text_duration(from, sizeof(from), h->sum_ns / n));
+	fprintf(out, "longest %s, in all %s\n", text_duration(from, sizeof(from), h->max_ns),
+		text_duration(to, sizeof(to), h->sum_ns));
 	for (int i = first; i <= last; i++) {
-		duration(from, sizeof(from), i ? MS_TIME_BOUND_NS(i - 1) : 0);
+		text_duration(from, sizeof(from), i ? MS_TIME_BOUND_NS(i - 1) : 0);
 		if (i < MS_TIME_BUCKETS - 1)
-			duration(to, sizeof(to), MS_TIME_BOUND_NS(i));
+			text_duration(to, sizeof(to), MS_TIME_BOUND_NS(i));
 		else
 			snprintf(to, sizeof(to), "...");
 		fprintf(out, "    %8s - %-8s", from, to);
@@ -328,15 +333,15 @@ static void report_ring(FILE *out, const struct model *m, const struct model_vm 
 	if (m->measured[MEASURE_RING_FULL]) {
 		fprintf(out, "  full exits: %llu; stalls unfinished: %llu"
 			", going on: %u\n", r->full_exits, r->stalls_unfinished, vm->stalled_now);
-		put_time_hist(out, "guest stalled by a full ring", &r->stall);
+		text_time_hist(out, "guest stalled by a full ring", &r->stall);
 	}
 	if (m->measured[MEASURE_RING_RESET_TIME])
-		put_time_hist(out, "walk of one ring at a reset", &r->reset);
+		text_time_hist(out, "walk of one ring at a reset", &r->reset);
 	if (m->measured[MEASURE_RING_RESET_WORK]) {
 		fprintf(out, "  resets took %llu MMU calls for %llu windows; %llu entries rejected\n",
 			r->mmu_calls, r->windows, r->rejected);
 		fprintf(out, "  longest hold of mmu_lock at a reset: %s\n",
-			duration(hold, sizeof(hold), r->hold_max_ns));
+			text_duration(hold, sizeof(hold), r->hold_max_ns));
 	}
 	if (!vm->vcpus)
 		return;
@@ -353,21 +358,18 @@ static void report_ring(FILE *out, const struct model *m, const struct model_vm 
 
 static void report_log(FILE *out, const struct model *m, const struct model_vm *vm)
 {
-	static const struct {
-		const char *what;
-		enum model_measure measure;
-	} op[MS_LOG_OPS] = {
-		[MS_LOG_GET] = { "KVM_GET_DIRTY_LOG", MEASURE_LOG_GET },
-		[MS_LOG_CLEAR] = { "KVM_CLEAR_DIRTY_LOG", MEASURE_LOG_CLEAR },
-		[MS_LOG_ON] = { "logging switched on, per slot", MEASURE_LOG_TOGGLE },
-		[MS_LOG_OFF] = { "logging switched off, per slot", MEASURE_LOG_TOGGLE },
+	static const char *const what[MS_LOG_OPS] = {
+		[MS_LOG_GET] = "KVM_GET_DIRTY_LOG",
+		[MS_LOG_CLEAR] = "KVM_CLEAR_DIRTY_LOG",
+		[MS_LOG_ON] = "logging switched on, per slot",
+		[MS_LOG_OFF] = "logging switched off, per slot",
 	};
 
 	for (int i = 0; i < MS_LOG_OPS; i++) {
-		if (!m->measured[op[i].measure] ||
+		if (!m->measured[model_log_measure(i)] ||
 		    !(vm->log.op[i].calls || vm->log.op[i].errors))
 			continue;
-		put_time_hist(out, op[i].what, &vm->log.op[i].time);
+		text_time_hist(out, what[i], &vm->log.op[i].time);
 		if (i <= MS_LOG_CLEAR && m->measured[MEASURE_LOG_DIRTY])
 			fprintf(out, "    %llu dirty pages", vm->log.op[i].dirty);
 		else
@@ -395,6 +397,7 @@ void render_report(FILE *out, const struct model *m)
 		if (vm->has_log)
 			report_log(out, m, vm);
 	}
+	text_devices_report(out, m);
 	render_not_measured(out, m);
 	fflush(out);
 }
@@ -438,6 +441,8 @@ void render_not_measured(FILE *out, const struct model *m)
 		{ MS_SELF_STATE_FULL, "times a VM's counters did not fit" },
 		{ MS_SELF_PENDING_FULL, "calls have no duration: too many at once" },
 		{ MS_SELF_PUSH_FULL, "pushes were not counted one by one" },
+		{ MS_SELF_DEVS_FULL, "times a device or a container did not fit into our map" },
+		{ MS_SELF_ARGS_UNREAD, "calls whose arguments could not be read" },
 	};
 
 	for (size_t i = 0; i < m->probes; i++)

@@ -15,15 +15,13 @@ static void measures(const struct bpf_host *host, bool *measured)
 	measured[MEASURE_RING] = bpf_host_has(host, "ring_reset");
 	measured[MEASURE_RING_FULL] = bpf_host_has(host, "ring_exit") &&
 				      (bpf_host_has(host, "ring_reset") ||
-				       bpf_host_has(host, "vcpu_entry"));
+				       bpf_host_has(host, "vcpu_run"));
 	measured[MEASURE_RING_NOW] = bpf_host_has(host, "ring_now") ||
 				     bpf_host_has(host, "vm_files");
 	measured[MEASURE_RING_RESET_TIME] = bpf_host_has(host, "ring_reset_begin") &&
 					    bpf_host_has(host, "ring_reset_end");
 	measured[MEASURE_RING_RESET_WORK] = bpf_host_has(host, "ring_reset_done");
-	measured[MEASURE_RING_STALL_RUN] = bpf_host_has(host, "ring_stall_over") ||
-					   (bpf_host_has(host, "vcpu_entry") &&
-					    bpf_host_has(host, "ring_stalled"));
+	measured[MEASURE_RING_STALL_RUN] = bpf_host_has(host, "vcpu_run");
 	measured[MEASURE_RING_EXACT] = bpf_host_has(host, "ring_push");
 }
 
@@ -68,14 +66,22 @@ static int by_vcpu(const void *a, const void *b)
 	return x->ring.vcpu_id < y->ring.vcpu_id ? -1 : x->ring.vcpu_id > y->ring.vcpu_id;
 }
 
-/* Keeps the fill that came nearest to its soft limit. */
-static void keep_peak(struct model_vm *vm, const struct ms_ring *r)
+static void keep_recent(struct model_vm *vm, __u32 used, __u32 soft_limit)
 {
-	if ((__u64)r->used_max * vm->ring.used_max_soft_limit <
-	    (__u64)vm->ring.used_max * r->soft_limit)
+	if (!ms_ring_fuller(used, soft_limit, vm->recent.used, vm->recent.soft_limit))
 		return;
-	vm->ring.used_max = r->used_max;
-	vm->ring.used_max_soft_limit = r->soft_limit;
+	vm->recent.used = used;
+	vm->recent.soft_limit = soft_limit;
+}
+
+/* The last minute, and what the span of ten seconds at its beginning has before it. */
+static void read_recent(const struct model *m, struct model_vm *vm)
+{
+	__u32 span = m->now_ns / MS_RECENT_NS;
+
+	for (size_t i = 0; i < MS_RECENT; i++)
+		if (span - vm->ring.recent[i].span <= 6)
+			keep_recent(vm, vm->ring.recent[i].used, vm->ring.recent[i].soft_limit);
 }
 
 /* A living ring, with what was pushed since its last reset. */
@@ -106,7 +112,8 @@ static int add_ring(struct model *m, const struct ms_ring_now *now)
 	vm->ring.pushes += vcpu->ring.pushes;
 	if (vcpu->used > vcpu->ring.used_max)
 		vcpu->ring.used_max = vcpu->used;
-	keep_peak(vm, &vcpu->ring);
+	keep_recent(vm, vcpu->used, vcpu->ring.soft_limit);
+	ms_ring_vm_peak(&vm->ring, vcpu->ring.used_max, vcpu->ring.soft_limit);
 	vm->stalled_now += vcpu->ring.stall_since != 0;
 	return 0;
 }
@@ -116,7 +123,6 @@ struct rings {
 	struct model *m;
 	const struct ms_ring_now *now;	/* living, by address */
 	size_t n;
-	__u64 forget;			/* a VM; 0: none */
 };
 
 static const struct ms_ring_now *find_ring(const struct rings *r, __u64 ring)
@@ -126,51 +132,84 @@ static const struct ms_ring_now *find_ring(const struct rings *r, __u64 ring)
 	return r->n ? bsearch(&key, r->now, r->n, sizeof(key), by_ring) : NULL;
 }
 
-/* A ring whose end nobody told us of: what was known of it when we looked last. */
+/*
+ * A ring whose end nobody told us of: what was known of it when we looked last. One
+ * of a VM that was forgotten goes as well.
+ */
 static int add_gone(unsigned long long key, const void *value, void *arg)
 {
 	const struct ms_ring *ring = value;
 	struct rings *r = arg;
 	struct model_vm *vm = model_vm(r->m, ring->vm);
+	struct ms_vm known;
 
-	if (!vm || find_ring(r, key))
+	if (find_ring(r, key))
 		return 0;
+	if (!vm) {
+		/* or is it only that nobody asked for it? */
+		if (bpf_map_lookup_elem(bpf_host_map(r->host, "ms_vms"), &ring->vm, &known) &&
+		    errno == ENOENT)
+			bpf_map_delete_elem(bpf_host_map(r->host, "ms_rings"), &key);
+		return 0;
+	}
 	vm->ring.pushes += ring->pushes + (ring->seen_dirty - ring->last_dirty);
-	keep_peak(vm, ring);
+	ms_ring_vm_peak(&vm->ring, ring->used_max, ring->soft_limit);
 	return 0;
+}
+
+/*
+ * The table of pushes, malloc'ed; NULL when it cannot be had. It is read again while
+ * runs end, so that none is seen half added to those before it.
+ */
+static struct ms_push *read_pushes(const struct bpf_host *host)
+{
+	int fd = bpf_host_map(host, "ms_push");
+	struct ms_push *push = calloc(2 * MS_PUSH_SLOTS, sizeof(*push)), *old = push + MS_PUSH_SLOTS;
+	const __u32 zero = 0;
+	bool torn = true;
+
+	for (int try = 0; push && torn && try < READ_TRIES; try++) {
+		memcpy(old, push, MS_PUSH_SLOTS * sizeof(*push));
+		if (bpf_map_lookup_elem(fd, &zero, push)) {
+			free(push);
+			return NULL;
+		}
+		torn = !try;
+		for (size_t k = 0; k < MS_PUSH_SLOTS && !torn; k++)
+			torn = push[k].pushes != old[k].pushes || push[k].run != old[k].run;
+	}
+	return push;
 }
 
 /* Exact mode: what the table of pushes says of each VM and of its living rings. */
 static int add_exact(const struct rings *r)
 {
-	int fd = bpf_host_map(r->host, "ms_push");
-	struct ms_push *push = calloc(MS_PUSH_SLOTS, sizeof(*push));
-	__u32 *key = calloc(MS_PUSH_SLOTS, sizeof(*key)), got = MS_PUSH_SLOTS, next;
+	struct ms_push *push = read_pushes(r->host);
 
-	if (!push || !key || bpf_map_lookup_batch(fd, NULL, &next, key, push, &got, NULL))
-		got = 0;
+	if (!push)
+		return -EIO;
 	for (size_t i = 0; i < r->m->vms; i++)
 		r->m->vm[i].pushes_exact = r->m->vm[i].ring.pushes_seen;
-	for (__u32 k = 0; k < got; k++) {
-		struct model_vm *vm = push[k].ring > 1 ? model_vm(r->m, push[k].vm) : NULL;
+	for (size_t k = 0; k < MS_PUSH_SLOTS; k++) {
+		struct model_vm *vm = push[k].ring > MS_PUSH_TAKEN ? model_vm(r->m, push[k].vm) : NULL;
+		__u32 used_max = ms_push_used_max(&push[k]);
 		const struct ms_ring_now *ring;
 
 		if (!vm)
 			continue;
-		vm->pushes_exact += push[k].pushes;
+		vm->pushes_exact += ms_push_count(&push[k]);
 		ring = find_ring(r, push[k].ring);
 		for (size_t v = 0; ring && v < vm->vcpus; v++) {
 			if (vm->vcpu[v].ring.vcpu_id != ring->state.vcpu_id)
 				continue;
-			vm->vcpu[v].pushes_exact = push[k].pushes;
-			if (push[k].used_max > vm->vcpu[v].ring.used_max)
-				vm->vcpu[v].ring.used_max = push[k].used_max;
-			keep_peak(vm, &vm->vcpu[v].ring);
+			vm->vcpu[v].pushes_exact = ms_push_count(&push[k]);
+			if (used_max > vm->vcpu[v].ring.used_max)
+				vm->vcpu[v].ring.used_max = used_max;
+			ms_ring_vm_peak(&vm->ring, vm->vcpu[v].ring.used_max, vm->vcpu[v].ring.soft_limit);
 		}
 	}
 	free(push);
-	free(key);
-	return got ? 0 : -EIO;
+	return 0;
 }
 
 static __u64 read_vms(int fd, struct model *m)
@@ -226,6 +265,8 @@ static int sample(struct bpf_host *host, struct model *m)
 		if (!r.n || now[r.n - 1].ring != now[i].ring)
 			now[r.n++] = now[i];
 	r.now = now;
+	for (size_t i = 0; i < m->vms; i++)
+		read_recent(m, &m->vm[i]);
 	for (size_t i = 0; i < r.n && !err; i++)
 		err = add_ring(m, &now[i]);
 	if (!err && !bpf_host_has(host, "ring_free"))
@@ -239,26 +280,13 @@ static int sample(struct bpf_host *host, struct model *m)
 	return err;
 }
 
-static int forget_ring(unsigned long long key, const void *value, void *arg)
-{
-	const struct ms_ring *ring = value;
-	struct rings *r = arg;
-
-	if (ring->vm == r->forget)
-		bpf_map_delete_elem(bpf_host_map(r->host, "ms_rings"), &key);
-	return 0;
-}
-
 static void forget(struct bpf_host *host, __u64 vm)
 {
-	struct rings r = { .host = host, .forget = vm };
 	int fd = bpf_host_map(host, "ms_ring_vms");
 
 	if (fd >= 0)
 		bpf_map_delete_elem(fd, &vm);
-	/* where ends are hooked its rings went before it */
-	if (!bpf_host_has(host, "ring_free"))
-		bpf_host_walk(host, "ms_rings", sizeof(struct ms_ring), forget_ring, &r);
+	/* its rings went before it where ends are hooked, else the next sample finds them */
 }
 
 const struct source source_dirty_ring = { "dirty_ring", measures, sample, forget };

@@ -109,8 +109,7 @@ static void compare_ring(struct compare *c, const struct model *m, struct json_o
 	if (m->measured[MEASURE_RING_FULL]) {
 		same(c, "full exits", at(t, "full_exits"), r->full_exits);
 		same(c, "stalls", at(at(t, "stalls"), "ended"), time_count(&r->stall));
-		/* exact mode goes on to the vCPU's next entry, which kvmload does not see */
-		if (!m->measured[MEASURE_RING_EXACT])
+		if (!m->measured[MEASURE_RING_STALL_RUN])
 			within(c, "stalls", at(at(t, "stalls"), "seconds"), r->stall.sum_ns);
 	}
 	if (m->measured[MEASURE_RING_EXACT])
@@ -139,23 +138,20 @@ static void compare_ring(struct compare *c, const struct model *m, struct json_o
 static void compare_log(struct compare *c, const struct model *m, struct json_object *t,
 			const struct model_vm *vm)
 {
-	static const struct {
-		const char *key;
-		enum model_measure measure;
-	} op[MS_LOG_OPS] = {
-		[MS_LOG_GET] = { "get", MEASURE_LOG_GET },
-		[MS_LOG_CLEAR] = { "clear", MEASURE_LOG_CLEAR },
-		[MS_LOG_ON] = { "logging_on", MEASURE_LOG_TOGGLE },
-		[MS_LOG_OFF] = { "logging_off", MEASURE_LOG_TOGGLE },
+	static const char *const key[MS_LOG_OPS] = {
+		[MS_LOG_GET] = "get",
+		[MS_LOG_CLEAR] = "clear",
+		[MS_LOG_ON] = "logging_on",
+		[MS_LOG_OFF] = "logging_off",
 	};
 
 	for (int i = 0; i < MS_LOG_OPS; i++) {
-		struct json_object *o = at(t, op[i].key);
+		struct json_object *o = at(t, key[i]);
 
 		/* a ring VM has no GET and no CLEAR to tell of */
-		if (!m->measured[op[i].measure] || (!o && vm->has_ring))
+		if (!m->measured[model_log_measure(i)] || (!o && vm->has_ring))
 			continue;
-		snprintf(c->where, sizeof(c->where), "%s", op[i].key);
+		snprintf(c->where, sizeof(c->where), "%s", key[i]);
 		same(c, "calls", at(o, "calls"), vm->log.op[i].calls);
 		within(c, "time", at(o, "seconds"), vm->log.op[i].time.sum_ns);
 		if (i <= MS_LOG_CLEAR && m->measured[MEASURE_LOG_DIRTY])

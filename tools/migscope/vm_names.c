@@ -6,22 +6,37 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CMDLINE_MAX	65536
 #define BASE_MAX	64	/* bytes of a name before `#n` */
+#define OWNER_KEEP_S	1800	/* longer than a device is kept that ended */
 
 struct known {
-	__u64 id;
+	__u64 id;			/* of the VM; 0: a process that holds devices, without a VM so far */
+	__u32 tgid;
+	__u64 start_boottime;
+	time_t used;			/* when a device's owner was asked for last */
 	char base[BASE_MAX];
 	char uuid[MODEL_UUID_LEN];
 	unsigned int nth;		/* 1: no suffix */
 	bool alive;
 };
 
+/* The number of a device among those of its kind in one process. */
+struct number {
+	__u64 dev;
+	__u32 tgid;
+	unsigned int nth;
+	char kind[MODEL_DEV_MAX];
+};
+
 struct vm_names {
 	struct known *known;
 	size_t n, room;
+	struct number *number;
+	size_t numbers, number_room;
 	bool pids;			/* BPF's process ids are those that we see */
 };
 
@@ -36,8 +51,10 @@ struct vm_names *vm_names_new(bool pids)
 
 void vm_names_free(struct vm_names *names)
 {
-	if (names)
+	if (names) {
 		free(names->known);
+		free(names->number);
+	}
 	free(names);
 }
 
@@ -223,13 +240,13 @@ static size_t read_cmdline(uint32_t pid, char *buf, size_t size)
 }
 
 /* Is the process of this pid still the one that owned the VM? */
-static bool owner_alive(const struct ms_vm *info)
+static bool owner_alive(__u32 tgid, __u64 start_boottime)
 {
 	unsigned long long ticks = 0, want;
 	char path[64], line[1024], *p;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%u/stat", info->tgid);
+	snprintf(path, sizeof(path), "/proc/%u/stat", tgid);
 	f = fopen(path, "re");
 	if (!f)
 		return false;
@@ -239,7 +256,7 @@ static bool owner_alive(const struct ms_vm *info)
 	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u"
 				" %*d %*d %*d %llu", &ticks) != 1)
 		return false;
-	want = info->start_boottime / (1000000000ULL / sysconf(_SC_CLK_TCK));
+	want = start_boottime / (1000000000ULL / sysconf(_SC_CLK_TCK));
 	/* /proc rounds, and a time namespace may shift it: far apart is another process */
 	return !want || (ticks > want ? ticks - want : want - ticks) <= (unsigned)sysconf(_SC_CLK_TCK);
 }
@@ -266,12 +283,38 @@ static unsigned int free_nth(const struct vm_names *names, const char *base)
 	}
 }
 
-static struct known *add(struct vm_names *names, const struct model_vm *vm)
+/* The process by which it is known, if it has no VM of that process yet. */
+static struct known *find_owner(struct vm_names *names, __u32 tgid, __u64 start_boottime, bool any)
+{
+	for (size_t i = 0; i < names->n; i++) {
+		struct known *k = &names->known[i];
+
+		if (k->tgid == tgid && k->start_boottime == start_boottime && (any || !k->id))
+			return k;
+	}
+	return NULL;
+}
+
+/* Processes without a VM that ended, and whose devices are forgotten. */
+static void drop_owners(struct vm_names *names)
+{
+	time_t now = time(NULL);
+
+	for (size_t i = 0; i < names->n;)
+		if (!names->known[i].id && !names->known[i].alive && now - names->known[i].used > OWNER_KEEP_S)
+			names->known[i] = names->known[--names->n];
+		else
+			i++;
+}
+
+static struct known *add(struct vm_names *names, __u64 id, __u32 tgid, __u64 start_boottime,
+			 const char *untrusted_comm)
 {
 	char comm[MS_COMM_LEN + 1] = "";
 	struct known *k;
 	char *cmdline;
 
+	drop_owners(names);
 	if (names->n == names->room) {
 		size_t room = names->room ? 2 * names->room : 16;
 		struct known *more = realloc(names->known, room * sizeof(*more));
@@ -283,19 +326,20 @@ static struct known *add(struct vm_names *names, const struct model_vm *vm)
 	}
 	k = &names->known[names->n];
 	memset(k, 0, sizeof(*k));
-	k->id = vm->id;
+	k->id = id;
+	k->tgid = tgid;
+	k->start_boottime = start_boottime;
 	cmdline = malloc(CMDLINE_MAX);
-	if (cmdline && names->pids && owner_alive(&vm->info))
-		vm_names_parse(cmdline, read_cmdline(vm->info.tgid, cmdline, CMDLINE_MAX),
+	if (cmdline && names->pids && owner_alive(tgid, start_boottime))
+		vm_names_parse(cmdline, read_cmdline(tgid, cmdline, CMDLINE_MAX),
 			       k->base, sizeof(k->base), k->uuid);
 	free(cmdline);
 	if (!*k->base && *k->uuid)
 		snprintf(k->base, sizeof(k->base), "%s", k->uuid);
 	if (!*k->base) {
-		memcpy(comm, vm->info.comm, MS_COMM_LEN);
+		memcpy(comm, untrusted_comm, MS_COMM_LEN);
 		vm_names_clean(k->base, 32, comm);
-		snprintf(k->base + strlen(k->base), sizeof(k->base) - strlen(k->base), "-%u",
-			 vm->info.tgid);
+		snprintf(k->base + strlen(k->base), sizeof(k->base) - strlen(k->base), "-%u", tgid);
 	}
 	/* our own mark of the second of a name */
 	for (char *p = k->base; (p = strchr(p, '#'));)
@@ -305,22 +349,87 @@ static struct known *add(struct vm_names *names, const struct model_vm *vm)
 	return k;
 }
 
+static void put_name(const struct known *k, char *name)
+{
+	if (k->nth > 1)
+		snprintf(name, MODEL_NAME_MAX, "%s#%u", k->base, k->nth);
+	else
+		snprintf(name, MODEL_NAME_MAX, "%s", k->base);
+}
+
 void vm_names_set(struct vm_names *names, struct model_vm *vm)
 {
 	struct known *k = find(names, vm->id);
 
 	/* where pids mean something else, only its end tells that it ended */
-	vm->alive = !vm->info.died_ns && (!names->pids || owner_alive(&vm->info));
+	vm->alive = !vm->info.died_ns && (!names->pids ||
+					  owner_alive(vm->info.tgid, vm->info.start_boottime));
+	/* its process may have been seen before it, by a device */
+	if (!k) {
+		k = find_owner(names, vm->info.tgid, vm->info.start_boottime, false);
+		if (k)
+			k->id = vm->id;
+	}
 	if (!k)
-		k = add(names, vm);
+		k = add(names, vm->id, vm->info.tgid, vm->info.start_boottime, vm->info.comm);
 	if (!k)
 		return;
 	k->alive = vm->alive;
-	if (k->nth > 1)
-		snprintf(vm->name, sizeof(vm->name), "%s#%u", k->base, k->nth);
-	else
-		snprintf(vm->name, sizeof(vm->name), "%s", k->base);
+	put_name(k, vm->name);
 	memcpy(vm->uuid, k->uuid, sizeof(vm->uuid));
+}
+
+bool vm_names_owner(struct vm_names *names, const struct ms_owner *owner, char *name)
+{
+	struct known *k = find_owner(names, owner->tgid, owner->start_boottime, true);
+	bool runs = !names->pids || owner_alive(owner->tgid, owner->start_boottime);
+
+	if (!k)
+		k = add(names, 0, owner->tgid, owner->start_boottime, owner->comm);
+	if (!k) {
+		snprintf(name, MODEL_NAME_MAX, "?");
+		return runs;
+	}
+	if (!k->id)
+		k->alive = runs;
+	k->used = time(NULL);
+	put_name(k, name);
+	return runs;
+}
+
+unsigned int vm_names_number(struct vm_names *names, __u64 dev, __u32 tgid, const char *kind)
+{
+	struct number *more, *n = names->number;
+	unsigned int next = 0;
+
+	for (size_t i = 0; i < names->numbers; i++) {
+		if (n[i].dev == dev)
+			return n[i].nth;
+		if (n[i].tgid == tgid && !strcmp(n[i].kind, kind) && n[i].nth >= next)
+			next = n[i].nth + 1;
+	}
+	if (names->numbers == names->number_room) {
+		size_t room = names->number_room ? 2 * names->number_room : 16;
+
+		more = realloc(names->number, room * sizeof(*more));
+		if (!more)
+			return next;
+		names->number = more;
+		names->number_room = room;
+	}
+	n = &names->number[names->numbers++];
+	*n = (struct number){ .dev = dev, .tgid = tgid, .nth = next };
+	snprintf(n->kind, sizeof(n->kind), "%s", kind);
+	return next;
+}
+
+void vm_names_forget_dev(struct vm_names *names, __u64 dev)
+{
+	for (size_t i = 0; i < names->numbers; i++)
+		if (names->number[i].dev == dev) {
+			names->number[i] = names->number[--names->numbers];
+			return;
+		}
 }
 
 void vm_names_forget(struct vm_names *names, __u64 id)

@@ -17,6 +17,16 @@ void vm_names_set(struct vm_names *names, struct model_vm *vm);
 void vm_names_forget(struct vm_names *names, __u64 id);
 
 /*
+ * The name of the process that holds a device, MODEL_NAME_MAX bytes: that of its VM if
+ * it has one. Returns whether the process is alive, as far as can be told.
+ */
+bool vm_names_owner(struct vm_names *names, const struct ms_owner *owner, char *name);
+
+/* The number of device @dev among those of @kind in its process, in order of appearance. */
+unsigned int vm_names_number(struct vm_names *names, __u64 dev, __u32 tgid, const char *kind);
+void vm_names_forget_dev(struct vm_names *names, __u64 dev);
+
+/*
  * Name and UUID from a VMM's command line, @len bytes with NULs between the
  * arguments. Knows QEMU (also as libvirt starts it), cloud-hypervisor and
  * Firecracker; empty strings where the command line says nothing.

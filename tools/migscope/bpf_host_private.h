@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the files of the BPF host share: bpf_host.c keeps it and reads what the
+ * programs count, bpf_attach.c loads and attaches them, bpf_pin.c leaves them behind.
+ */
+#ifndef MIGSCOPE_BPF_HOST_PRIVATE_H
+#define MIGSCOPE_BPF_HOST_PRIVATE_H
+
+#include <bpf/libbpf.h>
+#include <stdbool.h>
+#include <time.h>
+#include "bpf_host.h"
+
+#define HOST_MAPS	64
+#define HOST_OBJECTS	64
+
+struct host_map {
+	char name[32];
+	int fd;
+};
+
+struct bpf_host {
+	const struct ms_opts *opts;
+	char *sources;			/* NULL: all */
+	struct probe *probe;
+	struct bpf_link **link;		/* one per probe, NULL when not attached */
+	int *link_fd;			/* one per probe: an iterator that was passed to us, or -1 */
+	struct bpf_program **prog;
+	size_t probes;
+	struct bpf_object *object[HOST_OBJECTS];
+	size_t objects;
+	struct host_map map[HOST_MAPS];
+	size_t maps;
+	struct kernel_info *kernel;
+	char refused[PROBE_ITER + 1][200];	/* by enum probe_how: why this kernel allows none; empty: it does */
+	double since;			/* CLOCK_MONOTONIC, s: when the first probe was attached */
+	time_t discovered;		/* when all files were looked through last */
+};
+
+/* Is @name an element of the comma separated @list? NULL is an empty list. */
+bool host_in_list(const char *list, const char *name);
+
+/* One with nothing loaded; NULL: no memory, or the options are wrong, which was said. */
+struct bpf_host *bpf_host_new(const struct ms_opts *opts, const char *sources);
+
+/* The probe of that name, or NULL. */
+struct probe *host_probe(struct bpf_host *host, const char *name);
+
+/* Keeps what libbpf says, to be quoted when a load fails; @verbose: prints it, too. */
+void bpf_attach_log(bool verbose);
+
+#endif

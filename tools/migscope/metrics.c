@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "metrics.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <version.h>
+
+/* Puts one value; what follows it are the values of the metric's own labels. */
+#define PUT(at, v, ...)	put(at, v, (const char *const[METRIC_LABELS + 1]){ __VA_ARGS__ })
+
+static void put(const struct metric_at *at, struct metric_value v, const char *const *label)
+{
+	at->sink->put(at->sink, at->metric, label, &v);
+}
+
+static struct metric_value count(__u64 n)
+{
+	return (struct metric_value){ .kind = METRIC_U64, .u64 = n };
+}
+
+static struct metric_value number(double d)
+{
+	return (struct metric_value){ .kind = METRIC_DOUBLE, .number = d };
+}
+
+/* Every other bound is exported: four times the one before, 1.024 us to 17.18 s. */
+static const double time_le[] = {
+	1024e-9, 4096e-9, 16384e-9, 65536e-9, 262144e-9, 1048576e-9, 4194304e-9, 16777216e-9,
+	67108864e-9, 268435456e-9, 1073741824e-9, 4294967296e-9, 17179869184e-9,
+};
+
+static const double fill_le[] = { 0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1 };
+
+#define BOUNDS(le) (sizeof(le) / sizeof((le)[0]))
+
+_Static_assert(BOUNDS(time_le) == MS_TIME_BUCKETS / 2 && BOUNDS(time_le) <= METRIC_BUCKETS,
+	       "the last bound stays the last");
+_Static_assert(BOUNDS(fill_le) == MS_FILL_BUCKETS - 1 && BOUNDS(fill_le) <= METRIC_BUCKETS,
+	       "one bound for each bucket but the last");
+
+static void put_times(const struct metric_at *at, const struct ms_time_hist *h, const char *label)
+{
+	struct metric_hist out = {
+		.le = time_le, .buckets = BOUNDS(time_le),
+		.has_sum = true, .sum = h->sum_ns / 1e9,
+	};
+
+	for (size_t i = 0; i < MS_TIME_BUCKETS; i++) {
+		out.all += h->bucket[i];
+		if (!(i % 2) && i / 2 < out.buckets)
+			out.count[i / 2] = out.all;
+	}
+	PUT(at, ((struct metric_value){ .kind = METRIC_HIST, .hist = &out }), label);
+}
+
+/* --- VMs */
+
+static void vm_info(const struct metric_at *at)
+{
+	char name[MODEL_NAME_MAX];
+
+	/* the `#` is ours: names have none */
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(at->vm->name, "#"), at->vm->name);
+	PUT(at, count(1), at->vm->uuid, name, at->vm->info.ring_bytes ? "ring" : "bitmap");
+}
+
+static void vm_alive(const struct metric_at *at)
+{
+	PUT(at, count(at->vm->alive));
+}
+
+/* Bitmap mode: only where each page is counted, or where our events say what a bitmap showed. */
+static void dirty_pages(const struct metric_at *at)
+{
+	const struct model *m = at->m;
+
+	if (at->vm->has_ring && m->measured[MEASURE_RING])
+		PUT(at, count(at->vm->ring.pushes), "vcpu");
+	else if (at->vm->has_log && !at->vm->info.ring_bytes && m->measured[MEASURE_LOG_MARKS])
+		PUT(at, count(at->vm->log.marks), "vcpu");
+}
+
+#define RING_METRIC(fn, measure, value)					\
+static void fn(const struct metric_at *at)				\
+{									\
+	if (at->vm->has_ring && at->m->measured[measure])		\
+		PUT(at, value);						\
+}
+
+RING_METRIC(ring_full_exits, MEASURE_RING_FULL, count(at->vm->ring.full_exits))
+RING_METRIC(ring_full_unfinished, MEASURE_RING_FULL, count(at->vm->ring.stalls_unfinished))
+RING_METRIC(ring_stalled_vcpus, MEASURE_RING_FULL, count(at->vm->stalled_now))
+RING_METRIC(ring_resets, MEASURE_RING, count(at->vm->ring.resets))
+RING_METRIC(ring_reset_entries, MEASURE_RING, count(at->vm->ring.reset_entries))
+RING_METRIC(ring_reset_mmu_calls, MEASURE_RING_RESET_WORK, count(at->vm->ring.mmu_calls))
+RING_METRIC(ring_reset_hold_max, MEASURE_RING_RESET_WORK, number(at->vm->ring.hold_max_ns / 1e9))
+RING_METRIC(ring_used_max, MEASURE_RING, count(at->vm->recent.used))
+
+/* Known once a ring was seen. */
+static void ring_size(const struct metric_at *at)
+{
+	if (at->vm->has_ring && at->vm->ring.size)
+		PUT(at, count(at->vm->ring.size));
+}
+
+static void ring_soft_limit(const struct metric_at *at)
+{
+	if (at->vm->has_ring && at->vm->ring.size)
+		PUT(at, count(at->vm->ring.soft_limit));
+}
+
+static void ring_used(const struct metric_at *at)
+{
+	__u32 used = 0, limit = 0;
+
+	if (!at->vm->vcpus || !at->m->measured[MEASURE_RING_NOW])
+		return;
+	for (size_t i = 0; i < at->vm->vcpus; i++) {
+		const struct model_vcpu *v = &at->vm->vcpu[i];
+
+		if (ms_ring_fuller(v->used, v->ring.soft_limit, used, limit)) {
+			used = v->used;
+			limit = v->ring.soft_limit;
+		}
+	}
+	PUT(at, count(used));
+}
+
+static void ring_fill(const struct metric_at *at)
+{
+	struct metric_hist out = { .le = fill_le, .buckets = BOUNDS(fill_le) };
+
+	if (!at->vm->has_ring || !at->m->measured[MEASURE_RING])
+		return;
+	for (size_t i = 0; i < MS_FILL_BUCKETS; i++) {
+		out.all += at->vm->ring.fill[i];
+		if (i < out.buckets)
+			out.count[i] = out.all;
+	}
+	PUT(at, ((struct metric_value){ .kind = METRIC_HIST, .hist = &out }));
+}
+
+static void ring_stall(const struct metric_at *at)
+{
+	if (at->vm->has_ring && at->m->measured[MEASURE_RING_FULL])
+		put_times(at, &at->vm->ring.stall, NULL);
+}
+
+static void ring_reset_time(const struct metric_at *at)
+{
+	if (at->vm->has_ring && at->m->measured[MEASURE_RING_RESET_TIME])
+		put_times(at, &at->vm->ring.reset, NULL);
+}
+
+static void ring_rejected(const struct metric_at *at)
+{
+	const struct ms_ring_vm *r = &at->vm->ring;
+
+	if (!at->vm->has_ring || !at->m->measured[MEASURE_RING_RESET_WORK])
+		return;
+	PUT(at, count(r->rejected_slot), "no_slot");
+	PUT(at, count(r->rejected - r->rejected_slot), "outside_slot");
+}
+
+static const char *const log_op[MS_LOG_OPS] = {
+	[MS_LOG_GET] = "get", [MS_LOG_CLEAR] = "clear", [MS_LOG_ON] = "on", [MS_LOG_OFF] = "off",
+};
+
+static bool has_op(const struct metric_at *at, enum ms_log_op op)
+{
+	return at->vm->has_log && at->m->measured[model_log_measure(op)];
+}
+
+static void log_sync_time(const struct metric_at *at)
+{
+	for (enum ms_log_op op = MS_LOG_GET; op <= MS_LOG_CLEAR; op++)
+		if (has_op(at, op))
+			put_times(at, &at->vm->log.op[op].time, log_op[op]);
+}
+
+static void log_sync_bytes(const struct metric_at *at)
+{
+	for (enum ms_log_op op = MS_LOG_GET; op <= MS_LOG_CLEAR; op++)
+		if (has_op(at, op))
+			PUT(at, count(at->vm->log.op[op].bytes), log_op[op]);
+}
+
+static void log_sync_pages(const struct metric_at *at)
+{
+	for (enum ms_log_op op = MS_LOG_GET; op <= MS_LOG_CLEAR; op++)
+		if (has_op(at, op) && at->m->measured[MEASURE_LOG_DIRTY])
+			PUT(at, count(at->vm->log.op[op].dirty), log_op[op]);
+}
+
+static void log_errors(const struct metric_at *at)
+{
+	for (enum ms_log_op op = MS_LOG_GET; op < MS_LOG_OPS; op++)
+		/* our events are for calls that succeed */
+		if (has_op(at, op) && !at->m->measured[MEASURE_LOG_DIRTY])
+			PUT(at, count(at->vm->log.op[op].errors), log_op[op]);
+}
+
+static void log_toggle_time(const struct metric_at *at)
+{
+	for (enum ms_log_op op = MS_LOG_ON; op <= MS_LOG_OFF; op++)
+		if (has_op(at, op))
+			put_times(at, &at->vm->log.op[op].time, log_op[op]);
+}
+
+/* --- devices */
+
+#define DEV_METRIC(fn, has, measure, value, ...)			\
+static void fn(const struct metric_at *at)				\
+{									\
+	if (at->dev->has && at->m->measured[measure])			\
+		PUT(at, value, ##__VA_ARGS__);				\
+}
+
+DEV_METRIC(iotlb_misses, has_iotlb, MEASURE_IOTLB_MISS, count(at->dev->iotlb.misses), "miss")
+DEV_METRIC(iotlb_pending, has_iotlb, MEASURE_IOTLB_WAIT, count(at->dev->pending))
+DEV_METRIC(iotlb_oldest, has_iotlb, MEASURE_IOTLB_WAIT, number(at->dev->oldest))
+DEV_METRIC(iotlb_entries, has_iotlb, MEASURE_IOTLB_TABLE, count(at->dev->iotlb.entries))
+DEV_METRIC(iotlb_limit, has_iotlb, MEASURE_IOTLB_TABLE, count(at->dev->iotlb.limit))
+DEV_METRIC(iotlb_evictions, has_iotlb, MEASURE_IOTLB_EVICT, count(at->dev->iotlb.evictions))
+DEV_METRIC(vfio_pinned, has_vfio, MEASURE_VFIO_PINNED,
+	   count(at->dev->vfio.pinned > 0 ? at->dev->vfio.pinned : 0))
+
+static void iotlb_service(const struct metric_at *at)
+{
+	if (at->dev->has_iotlb && at->m->measured[MEASURE_IOTLB_WAIT])
+		put_times(at, &at->dev->iotlb.service, NULL);
+}
+
+static void iotlb_updates(const struct metric_at *at)
+{
+	if (at->dev->has_iotlb && at->m->measured[MEASURE_IOTLB_UPDATE])
+		PUT(at, count(at->dev->iotlb.updates), "update");
+	if (at->dev->has_iotlb && at->m->measured[MEASURE_IOTLB_INVALIDATE])
+		PUT(at, count(at->dev->iotlb.invalidates), "invalidate");
+}
+
+/* --- ourselves */
+
+static void vms(const struct metric_at *at)
+{
+	__u64 alive = 0;
+
+	for (size_t i = 0; i < at->m->vms; i++)
+		alive += at->m->vm[i].alive;
+	PUT(at, count(alive), "alive");
+	PUT(at, count(at->m->vms - alive), "ended");
+}
+
+/* What is not needed here, or was not asked for, is no fault and no series. */
+static void probe_attached(const struct metric_at *at)
+{
+	for (size_t i = 0; i < at->m->probes; i++) {
+		const struct probe *p = &at->m->probe[i];
+
+		if (p->state != PROBE_OFF)
+			PUT(at, count(p->state == PROBE_ATTACHED), p->source, p->name,
+			    probe_how_name(p->how));
+	}
+}
+
+static void map_full(const struct metric_at *at)
+{
+	PUT(at, count(at->m->self[MS_SELF_VMS_FULL]), "vms");
+	PUT(at, count(at->m->self[MS_SELF_RINGS_FULL]), "rings");
+	PUT(at, count(at->m->self[MS_SELF_STATE_FULL]), "states");
+	PUT(at, count(at->m->self[MS_SELF_PENDING_FULL]), "calls");
+	PUT(at, count(at->m->self[MS_SELF_PUSH_FULL]), "pushes");
+}
+
+static void events_lost(const struct metric_at *at)
+{
+	/* a call without its start has no duration; a push without a slot is not counted */
+	PUT(at, count(at->m->self[MS_SELF_PENDING_FULL]), "duration");
+	PUT(at, count(at->m->self[MS_SELF_PUSH_FULL]), "push");
+	PUT(at, count(at->m->self[MS_SELF_VMS_FULL] + at->m->self[MS_SELF_RINGS_FULL] +
+		      at->m->self[MS_SELF_STATE_FULL]), "object");
+}
+
+static void build_info(const struct metric_at *at)
+{
+	PUT(at, count(1), MIGSCOPE_VERSION);
+}
+
+#define SELF_METRIC(fn, value)						\
+static void fn(const struct metric_at *at)				\
+{									\
+	if (at->self)							\
+		PUT(at, value);						\
+}
+
+SELF_METRIC(scrape_duration, number(at->self->scrape_seconds))
+SELF_METRIC(series_shown, count(at->self->series))
+SELF_METRIC(series_dropped, count(at->self->dropped))
+SELF_METRIC(process_cpu, number(at->self->cpu_seconds))
+SELF_METRIC(process_resident, count(at->self->resident_bytes))
+SELF_METRIC(process_start, number(at->self->start_time))
+
+#define RING	"dirty_ring"
+#define LOG	"dirty_log"
+#define IOTLB	"vhost_iotlb"
+#define VFIO	"vfio"
+#define SELF	"self"
+
+const struct metric metrics[] = {
+	{ "vm_info", METRIC_GAUGE, NULL, "A VM: who it is, and how its dirty pages are tracked.",
+	  "vm", METRIC_VM, { "uuid", "name", "dirty_mode" }, vm_info },
+	{ "vm_alive", METRIC_GAUGE, NULL,
+	  "1 while the VM exists; its series stay for a while when it has ended.",
+	  "vm", METRIC_VM, { NULL }, vm_alive },
+	{ "vms", METRIC_GAUGE, NULL, "VMs that are seen.", "vm", METRIC_HOST, { "state" }, vms },
+	{ "dirty_pages", METRIC_COUNTER, "pages", "Pages dirtied.",
+	  RING, METRIC_VM, { "writer" }, dirty_pages },
+
+	{ "ring_size_entries", METRIC_GAUGE, "entries", "Entries of a vCPU's dirty ring.",
+	  RING, METRIC_VM, { NULL }, ring_size },
+	{ "ring_soft_limit_entries", METRIC_GAUGE, "entries",
+	  "Entries at which a vCPU is turned away to user space.",
+	  RING, METRIC_VM, { NULL }, ring_soft_limit },
+	{ "ring_used_entries", METRIC_GAUGE, "entries", "Entries in the VM's fullest ring now.",
+	  RING, METRIC_VM, { NULL }, ring_used },
+	{ "ring_used_entries_max", METRIC_GAUGE, NULL,
+	  "Most entries in one ring of the VM within the last 60 to 70 seconds.",
+	  RING, METRIC_VM, { NULL }, ring_used_max },
+	{ "ring_fill_at_reset_ratio", METRIC_HISTOGRAM, "ratio",
+	  "Peak fill of a ring before each of its resets, against its soft limit.",
+	  RING, METRIC_VM, { NULL }, ring_fill },
+	{ "ring_full_exits", METRIC_COUNTER, NULL, "KVM_EXIT_DIRTY_RING_FULL.",
+	  RING, METRIC_VM, { NULL }, ring_full_exits },
+	{ "ring_full_stall_seconds", METRIC_HISTOGRAM, "seconds",
+	  "From the first full exit of a vCPU until it may run again.",
+	  RING, METRIC_VM, { NULL }, ring_stall },
+	{ "ring_full_unfinished", METRIC_COUNTER, NULL,
+	  "Stalls whose ring was freed before they ended.",
+	  RING, METRIC_VM, { NULL }, ring_full_unfinished },
+	{ "ring_stalled_vcpus", METRIC_GAUGE, "vcpus", "vCPUs that wait for a reset now.",
+	  RING, METRIC_VM, { NULL }, ring_stalled_vcpus },
+	{ "ring_resets", METRIC_COUNTER, NULL, "KVM_RESET_DIRTY_RINGS.",
+	  RING, METRIC_VM, { NULL }, ring_resets },
+	{ "ring_reset_seconds", METRIC_HISTOGRAM, "seconds", "The walk of one ring at a reset.",
+	  RING, METRIC_VM, { NULL }, ring_reset_time },
+	{ "ring_reset_entries", METRIC_COUNTER, "entries", "Entries given back at resets.",
+	  RING, METRIC_VM, { NULL }, ring_reset_entries },
+	{ "ring_reset_mmu_calls", METRIC_COUNTER, NULL, "Calls into the MMU that resets took.",
+	  RING, METRIC_VM, { NULL }, ring_reset_mmu_calls },
+	{ "ring_reset_lock_hold_max_seconds", METRIC_GAUGE, "seconds",
+	  "Longest hold of mmu_lock at a reset.", RING, METRIC_VM, { NULL }, ring_reset_hold_max },
+	{ "ring_entries_rejected", METRIC_COUNTER, NULL,
+	  "Harvested entries that named no page of the VM.",
+	  RING, METRIC_VM, { "reason" }, ring_rejected },
+
+	{ "dirty_log_sync_seconds", METRIC_HISTOGRAM, "seconds",
+	  "KVM_GET_DIRTY_LOG and KVM_CLEAR_DIRTY_LOG: the work under slots_lock.",
+	  LOG, METRIC_VM, { "op" }, log_sync_time },
+	{ "dirty_log_sync_bytes", METRIC_COUNTER, "bytes", "Bitmap copied by these calls.",
+	  LOG, METRIC_VM, { "op" }, log_sync_bytes },
+	{ "dirty_log_sync_pages", METRIC_COUNTER, "pages",
+	  "Dirty pages that were reported (get), or are tracked again (clear).",
+	  LOG, METRIC_VM, { "op" }, log_sync_pages },
+	{ "dirty_log_errors", METRIC_COUNTER, NULL, "Calls that failed.",
+	  LOG, METRIC_VM, { "op" }, log_errors },
+	{ "dirty_logging_toggle_seconds", METRIC_HISTOGRAM, "seconds",
+	  "Dirty logging switched for a slot.", LOG, METRIC_VM, { "op" }, log_toggle_time },
+
+	{ "iotlb_lookups", METRIC_COUNTER, NULL, "Translations that were looked up, by result.",
+	  IOTLB, METRIC_DEV, { "result" }, iotlb_misses },
+	{ "iotlb_miss_service_seconds", METRIC_HISTOGRAM, "seconds",
+	  "From a miss to the update that answers it.", IOTLB, METRIC_DEV, { NULL }, iotlb_service },
+	{ "iotlb_pending_misses", METRIC_GAUGE, NULL, "Addresses that are waited for now.",
+	  IOTLB, METRIC_DEV, { NULL }, iotlb_pending },
+	{ "iotlb_oldest_miss_seconds", METRIC_GAUGE, "seconds", "The longest of these waits so far.",
+	  IOTLB, METRIC_DEV, { NULL }, iotlb_oldest },
+	{ "iotlb_entries", METRIC_GAUGE, "entries", "Maps in the table.",
+	  IOTLB, METRIC_DEV, { NULL }, iotlb_entries },
+	{ "iotlb_entries_limit", METRIC_GAUGE, NULL, "Maps that the table may have.",
+	  IOTLB, METRIC_DEV, { NULL }, iotlb_limit },
+	{ "iotlb_evictions", METRIC_COUNTER, NULL, "Maps that made room for others.",
+	  IOTLB, METRIC_DEV, { NULL }, iotlb_evictions },
+	{ "iotlb_updates", METRIC_COUNTER, NULL, "Messages that were accepted.",
+	  IOTLB, METRIC_DEV, { "op" }, iotlb_updates },
+	{ "vfio_pinned_pages", METRIC_GAUGE, "pages", "Pages that devices hold.",
+	  VFIO, METRIC_DEV, { NULL }, vfio_pinned },
+
+	{ "probe_attached", METRIC_GAUGE, NULL,
+	  "1: attached; 0: wanted, and missing or refused (migscope doctor says why).",
+	  SELF, METRIC_HOST, { "source", "probe", "how" }, probe_attached },
+	{ "events_lost", METRIC_COUNTER, NULL, "What was seen and could not be counted.",
+	  SELF, METRIC_HOST, { "what" }, events_lost },
+	{ "map_full", METRIC_COUNTER, NULL, "Times that something did not fit into a map.",
+	  SELF, METRIC_HOST, { "map" }, map_full },
+	{ "scrape_duration_seconds", METRIC_GAUGE, "seconds",
+	  "What the last sample and its exposition took.",
+	  SELF, METRIC_HOST, { NULL }, scrape_duration },
+	{ "series", METRIC_GAUGE, NULL, "Series in the exposition before this one.",
+	  SELF, METRIC_HOST, { NULL }, series_shown },
+	{ "series_dropped", METRIC_COUNTER, NULL,
+	  "Series that the cap left out, over all expositions.",
+	  SELF, METRIC_HOST, { NULL }, series_dropped },
+	{ "build_info", METRIC_GAUGE, NULL, "What runs.",
+	  SELF, METRIC_HOST, { "version" }, build_info },
+	{ "process_cpu_seconds", METRIC_COUNTER, "seconds", "CPU time of the exporting process.",
+	  SELF, METRIC_HOST, { NULL }, process_cpu, true },
+	{ "process_resident_memory_bytes", METRIC_GAUGE, "bytes",
+	  "Resident size of the exporting process.",
+	  SELF, METRIC_HOST, { NULL }, process_resident, true },
+	{ "process_start_time_seconds", METRIC_GAUGE, "seconds",
+	  "When the exporting process began, Unix time.",
+	  SELF, METRIC_HOST, { NULL }, process_start, true },
+};
+
+const size_t metrics_count = sizeof(metrics) / sizeof(metrics[0]);
+
+size_t metrics_objects(const struct model *m, enum metric_scope scope)
+{
+	return scope == METRIC_VM ? m->vms : scope == METRIC_DEV ? m->devs : 1;
+}
+
+void metrics_object(struct metric_at *at, enum metric_scope scope, size_t i)
+{
+	at->vm = scope == METRIC_VM ? &at->m->vm[i] : NULL;
+	at->dev = scope == METRIC_DEV ? &at->m->dev[i] : NULL;
+}
+
+void metrics_points(struct metric_at *at, const struct metric *metric)
+{
+	at->metric = metric;
+	metric->points(at);
+}

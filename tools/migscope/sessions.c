@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "sessions.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DISPLAY_PAGES	16384	/* 64 MiB: the largest frame buffers in use */
+#define IDLE_S		3	/* without logging's end in sight, silence as long is the end */
+
+/* What is looked at of a VM, at one sample. */
+struct seen {
+	__u64 harvests;		/* resets, GETs, CLEARs, and pages pushed */
+	__u64 on, off, on_pages, off_pages;
+	bool alive;
+};
+
+struct watched {
+	__u64 vm;
+	struct seen last;
+	bool in_session, here;
+	double harvested;	/* elapsed, s, when there was a harvest last */
+	struct session session;
+};
+
+struct sessions {
+	struct watched *watched;
+	size_t n;
+	unsigned int count;
+	double elapsed;		/* of the sample before; 0: there was none */
+};
+
+struct sessions *sessions_new(void)
+{
+	return calloc(1, sizeof(struct sessions));
+}
+
+void sessions_free(struct sessions *s)
+{
+	if (s)
+		free(s->watched);
+	free(s);
+}
+
+const char *session_kind_name(enum session_kind kind)
+{
+	return kind == SESSION_DISPLAY ? "display" : "migration";
+}
+
+const char *session_outcome_name(enum session_outcome outcome)
+{
+	static const char *const name[] = { "running", "logging_off", "vm_ended", "idle" };
+
+	return name[outcome];
+}
+
+static struct watched *find(struct sessions *s, __u64 vm)
+{
+	struct watched *w;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (s->watched[i].vm == vm)
+			return &s->watched[i];
+	w = realloc(s->watched, (s->n + 1) * sizeof(*w));
+	if (!w)
+		return NULL;
+	s->watched = w;
+	w += s->n++;
+	memset(w, 0, sizeof(*w));
+	w->vm = vm;
+	return w;
+}
+
+static struct seen look(const struct model_vm *vm)
+{
+	return (struct seen){
+		.harvests = vm->ring.pushes + vm->ring.reset_entries +
+			    vm->log.op[MS_LOG_GET].calls + vm->log.op[MS_LOG_CLEAR].calls,
+		.on = vm->log.op[MS_LOG_ON].calls,
+		.off = vm->log.op[MS_LOG_OFF].calls,
+		.on_pages = vm->log.op[MS_LOG_ON].pages,
+		.off_pages = vm->log.op[MS_LOG_OFF].pages,
+		.alive = vm->alive,
+	};
+}
+
+static enum session_kind kind_of(const struct session *session)
+{
+	return session->by_logging && session->slots <= 1 && session->pages <= DISPLAY_PAGES ?
+	       SESSION_DISPLAY : SESSION_MIGRATION;
+}
+
+static void begin(struct sessions *s, struct watched *w, const struct seen *now, bool by_logging,
+		  unsigned long nth)
+{
+	w->in_session = true;
+	w->session = (struct session){
+		.nth = ++s->count,
+		.vm = w->vm,
+		.by_logging = by_logging,
+		.slots = now->on - w->last.on,
+		.pages = now->on_pages - w->last.on_pages,
+		.begin = nth - 1,
+		.end = nth,
+	};
+	w->session.kind = kind_of(&w->session);
+}
+
+/* How a session that goes on at @now may have ended. */
+static enum session_outcome outcome(const struct watched *w, const struct seen *now, double elapsed)
+{
+	if (!now->alive)
+		return SESSION_VM_ENDED;
+	if (w->session.by_logging && now->off != w->last.off && now->off >= now->on)
+		return SESSION_LOGGING_OFF;
+	if (!w->session.by_logging && elapsed - w->harvested > IDLE_S)
+		return SESSION_IDLE;
+	return SESSION_RUNNING;
+}
+
+static int feed(struct sessions *s, const struct model *m, const struct model_vm *vm,
+		unsigned long nth, int (*changed)(const struct session *session, void *arg), void *arg)
+{
+	struct watched *w = find(s, vm->id);
+	struct seen now = look(vm);
+	bool switches = m->measured[MEASURE_LOG_TOGGLE], harvest;
+	int err = 0;
+
+	if (!w)
+		return -ENOMEM;
+	/* what ran before us is known by nothing but that it goes on */
+	if (!w->here && !s->elapsed)
+		w->last = now;
+	w->here = true;
+	harvest = now.harvests != w->last.harvests;
+	if (harvest)
+		w->harvested = m->elapsed;
+	/* switched on in our sight, or found switched on; a VM that ended does not begin one */
+	if (!w->in_session && now.on != w->last.on)
+		begin(s, w, &now, true, nth);
+	else if (!w->in_session && harvest && !(switches && now.on && now.off >= now.on))
+		begin(s, w, &now, false, nth);
+	else if (w->in_session && w->session.by_logging) {
+		/* slots come one by one */
+		w->session.slots += now.on - w->last.on;
+		w->session.pages += now.on_pages - w->last.on_pages;
+		w->session.kind = kind_of(&w->session);
+	}
+	if (w->in_session) {
+		w->session.outcome = outcome(w, &now, m->elapsed);
+		/* silence is no part of it */
+		if (w->session.by_logging || harvest)
+			w->session.end = nth;
+		w->in_session = w->session.outcome == SESSION_RUNNING;
+		err = changed(&w->session, arg);
+	}
+	w->last = now;
+	return err;
+}
+
+int sessions_feed(struct sessions *s, const struct model *m, unsigned long nth,
+		  int (*changed)(const struct session *session, void *arg), void *arg)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < m->vms && !err; i++)
+		err = feed(s, m, &m->vm[i], nth, changed, arg);
+	s->elapsed = m->elapsed;
+	return err;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Recognises migrations by themselves, from one sample to the next.
+ *
+ * Where the switching of dirty logging is seen, a session is from on to off. Logging of
+ * a single small slot is a display's, of which a VMM wants to know what to redraw.
+ * Where it is not seen, a session lasts as long as pages are harvested.
+ */
+#ifndef MIGSCOPE_SESSIONS_H
+#define MIGSCOPE_SESSIONS_H
+
+#include "model.h"
+
+enum session_kind {
+	SESSION_MIGRATION,
+	SESSION_DISPLAY,
+};
+
+enum session_outcome {
+	SESSION_RUNNING,
+	SESSION_LOGGING_OFF,	/* finished, failed or cancelled: that only the VMM knows */
+	SESSION_VM_ENDED,
+	SESSION_IDLE,		/* nothing was harvested for a while */
+};
+
+struct session {
+	unsigned int nth;	/* from 1, over all VMs */
+	__u64 vm;
+	enum session_kind kind;
+	enum session_outcome outcome;
+	bool by_logging;	/* else by what is harvested */
+	__u64 slots, pages;	/* that logging was switched on for */
+	unsigned long begin, end;	/* numbers of the last sample before it, and of its last */
+};
+
+struct sessions;
+
+struct sessions *sessions_new(void);
+void sessions_free(struct sessions *s);
+
+/*
+ * Takes a sample, number @nth (from 1). Calls @changed for each session that began, went
+ * on or ended; stops at its first non-zero return, which is returned. 0 or -errno.
+ */
+int sessions_feed(struct sessions *s, const struct model *m, unsigned long nth,
+		  int (*changed)(const struct session *session, void *arg), void *arg);
+
+const char *session_kind_name(enum session_kind kind);
+const char *session_outcome_name(enum session_outcome outcome);
+
+#endif

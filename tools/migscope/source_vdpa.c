@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "bpf_host.h"
+#include "model.h"
+#include "vm_names.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static void measures(const struct bpf_host *host, bool *measured)
+{
+	bool events = bpf_host_has(host, "vdpa_op");
+
+	measured[MEASURE_VDPA_OP] = events ||
+		(bpf_host_has(host, "vdpa_status_begin") && bpf_host_has(host, "vdpa_status_end"));
+	/* all of them, not only those that are not inlined */
+	measured[MEASURE_VDPA_OPS] = events;
+	measured[MEASURE_VDPA_MESSAGE] = bpf_host_has(host, "vdpa_message_begin") &&
+					 bpf_host_has(host, "vdpa_message_end");
+	measured[MEASURE_VDPA_KICK] = bpf_host_has(host, "vdpa_kick") ||
+				      bpf_host_has(host, "vdpa_notify");
+	measured[MEASURE_VDPA_CALLBACK] = bpf_host_has(host, "vdpa_callback");
+	measured[MEASURE_VDPA_MAP] = bpf_host_has(host, "vhost_vdpa_map");
+	measured[MEASURE_VDPA_PINNED] = bpf_host_has(host, "vhost_vdpa_message") ?
+					bpf_host_has(host, "vhost_vdpa_pinned") :
+					measured[MEASURE_VDPA_MESSAGE] && bpf_host_has(host, "vdpa_close");
+}
+
+struct visit {
+	struct bpf_host *host;
+	const struct model_who *who;
+	struct model *m;
+};
+
+static int add_vdpa(unsigned long long id, const void *value, void *arg)
+{
+	const struct ms_vdpa *v = value;
+	struct visit *visit = arg;
+	struct model_dev *d;
+
+	if (model_owner_gone(visit->who, &v->owner)) {
+		bpf_map_delete_elem(bpf_host_map(visit->host, "ms_vdpas"), &id);
+		return 0;
+	}
+	d = model_dev_add(visit->m, id);
+	if (!d)
+		return -ENOMEM;
+	d->has_vdpa = true;
+	memcpy(&d->vdpa, v, sizeof(d->vdpa));
+	return 0;
+}
+
+/* Names a device; false if it is not one that was asked for. */
+static bool name_vdpa(const struct model_who *who, struct model_dev *d)
+{
+	const struct ms_owner *owner = &d->vdpa.owner;
+	char name[MS_FILE_LEN + 1] = "";
+	bool wanted;
+
+	memcpy(name, d->vdpa.name, MS_FILE_LEN);
+	if (owner->tgid) {
+		wanted = model_dev_name(who, d, owner, name, true);
+	} else {
+		/* the host's own driver has it, or nobody */
+		vm_names_clean(d->dev, sizeof(d->dev), name);
+		snprintf(d->vm, sizeof(d->vm), "-");
+		wanted = !who->filter->pid && !who->filter->name;
+	}
+	/* it outlives whoever had it open */
+	d->alive = !owner->died_ns;
+	return wanted;
+}
+
+static int devices(struct bpf_host *host, const struct model_who *who, struct model *m)
+{
+	struct visit visit = { host, who, m };
+	int err = bpf_host_walk(host, "ms_vdpas", sizeof(struct ms_vdpa), add_vdpa, &visit);
+
+	for (size_t i = 0; i < m->devs;)
+		if (m->dev[i].has_vdpa && !name_vdpa(who, &m->dev[i]))
+			model_dev_drop(m, &m->dev[i]);
+		else
+			i++;
+	return err == -ENOENT ? 0 : err;
+}
+
+const struct source source_vdpa = {
+	.name = "vdpa",
+	.measures = measures,
+	.devices = devices,
+};
