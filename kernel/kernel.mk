@@ -31,7 +31,7 @@ testmods-debug: testmods
 
 CLIENTS := $(patsubst tests/clients/%.c,$(BUILD)/clients/%,$(wildcard tests/clients/*.c))
 clients: $(CLIENTS)
-$(BUILD)/clients/%: tests/clients/%.c | $(DEPS_STAMP)
+$(BUILD)/clients/%: tests/clients/%.c $(wildcard tests/clients/*.h) | $(DEPS_STAMP)
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) $(CFLAGS) $< -o $@
 
