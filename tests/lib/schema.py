@@ -34,10 +34,32 @@ VM = {
     'dirty_mode': ('ring', 'bitmap'), 'dirty_ring?': RING, 'dirty_log?': LOG,
 }
 MISSING = {'source': TEXT, 'probe': TEXT, 'state': ('waiting', 'missing', 'refused'), 'why?': TEXT, 'lost': TEXT}
-LOST = {key: COUNT for key in ('vms', 'rings', 'states', 'calls', 'pushes', 'unmatched')}
+LOST = {key: COUNT for key in ('vms', 'rings', 'states', 'calls', 'pushes', 'unmatched', 'devices', 'arguments')}
+ERRORS = {name + '?': COUNT for name in ('EPERM', 'ENOENT', 'EINTR', 'EAGAIN', 'ENOMEM', 'EFAULT', 'EBUSY',
+                                         'EEXIST', 'EINVAL', 'ENOTTY', 'ENOSPC', 'other')}
+IOTLB = {
+    'misses?': COUNT, 'misses_again?': COUNT, 'miss_service?': DURATIONS, 'pending?': COUNT,
+    'oldest_seconds?': SECONDS, 'waits_cut?': COUNT, 'waits_full?': COUNT, 'hits?': COUNT, 'denied?': COUNT,
+    'updates?': COUNT, 'invalidates?': COUNT, 'errors?': ERRORS, 'evictions?': COUNT, 'entries?': COUNT,
+    'entries_limit?': COUNT,
+}
+VFIO_OP = {'calls': COUNT, 'errors': COUNT, 'pages?': COUNT, 'bytes?': COUNT, 'dirty_pages?': COUNT, 'time': DURATIONS}
+VFIO = {
+    'container': COUNT, 'pin?': VFIO_OP, 'unpin?': VFIO_OP, 'map?': VFIO_OP, 'unmap?': VFIO_OP,
+    'dirty_start?': VFIO_OP, 'dirty_stop?': VFIO_OP, 'dirty_get?': VFIO_OP, 'dirty_unmap?': VFIO_OP,
+    'read?': VFIO_OP, 'write?': VFIO_OP, 'pinned_pages?': COUNT, 'runs?': COUNT, 'mappings?': COUNT,
+    'mappings_available?': COUNT, 'tracking?': BOOL, 'scope_full?': BOOL,
+}
+VDPA_OP = {'calls': COUNT, 'errors': COUNT, 'time': DURATIONS}
+VDPA_OPS = {}	# by name, whatever was called
+VDPA = {
+    'ops?': VDPA_OPS, 'errors?': ERRORS, 'kicks?': COUNT, 'callbacks?': COUNT, 'mapped_pages?': COUNT, 'runs?': COUNT,
+    'pinned_pages?': COUNT, 'pinned_limit_pages?': COUNT,
+}
+DEVICE = {'vm': TEXT, 'dev': TEXT, 'id': COUNT, 'pid': COUNT, 'alive': BOOL, 'vhost_iotlb?': IOTLB, 'vfio?': VFIO, 'vdpa?': VDPA}
 LINE = {
     'schema': (1,), 'time': SECONDS, 'elapsed': SECONDS, 'interval': SECONDS, 'final': BOOL, 'exact': BOOL,
-    'vms': [VM], 'not_measured': [MISSING], 'lost': LOST,
+    'vms': [VM], 'devices': [DEVICE], 'not_measured': [MISSING], 'lost': LOST,
 }
 
 
@@ -68,10 +90,14 @@ def check(value, shape, where, words):
         for key in shape:
             if not key.endswith('?') and key not in value:
                 raise Wrong(f'{where}: no {key}')
+        if shape is VDPA_OPS:
+            for key, inner in value.items():
+                check(inner, VDPA_OP, f'{where}.{key}', words)
+            return
         for key, inner in value.items():
             if key not in shape and key + '?' not in shape:
                 raise Wrong(f'{where}: {key} is not expected')
-            if key not in words:
+            if key not in words and shape is not ERRORS:
                 raise Wrong(f'{where}: SCHEMA.md says nothing of {key}')
             check(inner, shape.get(key, shape.get(key + '?')), f'{where}.{key}', words)
         if shape in (DURATIONS, FILL):

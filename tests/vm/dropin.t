@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,debug timeout=300
+# migscope: vm=6.12,debug timeout=300 long
 #
 # Every module of ours that the base has, too: modprobe finds ours, ours is what is
 # in the kernel, and the base's modules on top of it do their work.
@@ -15,6 +15,7 @@ trace=/sys/kernel/tracing/instances/dropin_test
 cleanup() {
 	rmdir "$trace" 2>/dev/null || :
 	modprobe -qr vhost_net vhost_vsock 2>/dev/null || :
+	modprobe -qra virtio_vdpa vhost_vdpa 2>/dev/null || :
 	rm -rf "$TAP_TMP"
 }
 trap cleanup EXIT
@@ -62,5 +63,12 @@ is "our events: one add for each update" "$(events add)" $((updates + 1))
 is "our events: all is deleted in the end" "$(events delete)" "$(events add)"
 num "of it by invalidation" "${invalidates:-0}" -gt 50
 is "nothing was refused" "$(events reject)" 0
+
+ok "vhost_vsock carries packets both ways" build/clients/vhost_vsock
+build/clients/vhost_vsock -i >"$TAP_TMP/out" || diag "$(cat "$TAP_TMP/out")"
+read -r _ packets _ misses _ _ _ invalidates <"$TAP_TMP/out"
+is "the same where the device translates" "${packets:-none}" 400
+num "the device missed pages, again after they were invalidated" "${misses:-0}" -gt 100
+num "and they were" "${invalidates:-0}" -gt 50
 
 done_testing

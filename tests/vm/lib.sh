@@ -12,6 +12,13 @@ vm_cache=${MIGSCOPE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/migscope}
 # change what is tested.
 vm_depmod_conf='search updates built-in'
 
+# What a machine has for tests that assign devices; words of tests/vm/run, without blanks
+# in any of them. Devices find each other: the IOMMU comes first.
+# shellcheck disable=SC2034
+VM_IOMMU='-q -device -q intel-iommu,intremap=on,aw-bits=48 -q -device -q edu'
+VM_IOMMU+=' -q -netdev -q hubport,id=wire0,hubid=0 -q -device -q e1000e,netdev=wire0,romfile='
+VM_IOMMU+=' -q -netdev -q hubport,id=wire1,hubid=0 -q -device -q virtio-net-pci,netdev=wire1,romfile='
+
 # Sets vm_image, vm_kver and vm_kernel for a name or a folder; else vm_error.
 # shellcheck disable=SC2034
 vm_find_kernel() {

@@ -50,7 +50,7 @@ compare() {
 }
 
 # a plan that is small, and not a multiple of anything
-small=(--vms 50 --pages 211,223 --vcpus 2 --ring-size 256 --reset-every 50)
+small=(--vms 50 --pages "211,223" --vcpus 2 --ring-size 256 --reset-every 50)
 
 if [ -n "$fentry" ]; then
 	round "one after another" -- "${small[@]}"
@@ -66,7 +66,10 @@ if [ -n "$fentry" ]; then
 	num "what no reset shows: there was some" "$(truth many '[.vms[].total.left] | min')" -gt 0
 
 	round "killed while stalled" -- --vms 50 --ring-size 256 --pages 401 --kill-stalled
-	compare "killed while stalled"
+	# kvmload looks at a ring when it harvests, which it did not come to
+	is "killed while stalled: every count of every VM" \
+	   "$(sample "$ours_filter | map(.[:-1])" --argjson pid "$(truth many .pid)")" \
+	   "$(truth many "$truth_filter | map(.[:-1])")"
 	is "killed while stalled: none of them ended" \
 	   "$(sample '[.vms[].dirty_ring | [.stall.count, .stall_unfinished]] | unique')" '[[0,1]]'
 
@@ -90,7 +93,7 @@ fi
 watch "${options[@]}" stat -j 1
 for ((i = 0; i < 50; i++)); do
 	pages[i]=$((101 + i))
-	"$kvmload" --name "nr$i" --pages ${pages[i]} --ring-size 256 --reset-every 50 >"$TAP_TMP/nr" || break
+	"$kvmload" --name "nr$i" --pages "${pages[i]}" --ring-size 256 --reset-every 50 >"$TAP_TMP/nr" || break
 	[ "$(jq '.vms[0].total | .pushes == .reset_entries' "$TAP_TMP/nr")" = true ] || break
 	pids[i]=$(jq .pid "$TAP_TMP/nr")
 done

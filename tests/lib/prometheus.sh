@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2034 # read by those who source this
+#
+# A real Prometheus, for tests:
+#
+#	prometheus_start PORT [RULES]	scrapes that port of this host once a second, with the
+#					rules of that folder; $prometheus_url
+#	prometheus_scraped N		waits until it has scraped N times
+#	prometheus_query EXPR		prints the values of the result, one a line
+
+prometheus_url='' prometheus_pid=''
+
+prometheus_start() {
+	local port dir=$TAP_TMP/prometheus i
+	mkdir -p "$dir"
+	port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+	cat >"$dir/prometheus.yml" <<-YAML
+		global:
+		  scrape_interval: 1s
+		  scrape_timeout: 900ms
+		  evaluation_interval: 1s
+		rule_files: ['${2:-/nonexistent}/rules.yml', '${2:-/nonexistent}/alerts.yml']
+		scrape_configs:
+		  - job_name: migscope
+		    static_configs: [{ targets: ['127.0.0.1:$1'] }]
+	YAML
+	"$(tests/lib/prometheus)/prometheus" --config.file="$dir/prometheus.yml" --storage.tsdb.path="$dir/data" \
+		--web.listen-address="127.0.0.1:$port" --log.level=warn >"$dir/log" 2>&1 &
+	prometheus_pid=$!
+	prometheus_url=http://127.0.0.1:$port
+	for ((i = 0; i < 300; i++)); do
+		! curl -sf "$prometheus_url/-/ready" >/dev/null || return 0
+		kill -0 $prometheus_pid 2>/dev/null || break
+		sleep 0.1
+	done
+	diag "$(tail -5 "$dir/log")"
+	return 1
+}
+
+prometheus_query() {
+	curl -sf --get --data-urlencode "query=$1" "$prometheus_url/api/v1/query" | jq -r '.data.result[].value[1]'
+}
+
+prometheus_scraped() {
+	local i n
+	for ((i = 0; i < 600; i++)); do
+		n=$(prometheus_query 'count_over_time(up{job="migscope"}[1h])')
+		[ "${n:-0}" -lt "$1" ] || return 0
+		sleep 0.2
+	done
+	diag "Prometheus scraped ${n:-0} times, not $1"
+	return 1
+}
+
+prometheus_stop() {
+	[ -n "$prometheus_pid" ] || return 0
+	kill "$prometheus_pid" 2>/dev/null || :
+	wait "$prometheus_pid" 2>/dev/null || :
+	prometheus_pid=''
+}
+
+# shellcheck disable=SC2317 # by trap
+prometheus_cleanup() {
+	# shellcheck disable=SC2046 # ids
+	kill $(jobs -p) 2>/dev/null || :
+	wait
+	rm -rf "$TAP_TMP"
+}
+trap prometheus_cleanup EXIT

@@ -1,0 +1,45 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Both text formats: as they were written down, and as others read them.
+. "${0%/*}/../tap.sh"
+
+render=build/tests/render_openmetrics
+promtool=$(tests/lib/prometheus)/promtool
+
+for format in classic openmetrics; do
+	$render $format >"$TAP_TMP/$format" 2>"$TAP_TMP/stats"
+	sed 's/version="[^"]*"/version="VERSION"/' "$TAP_TMP/$format" >"$TAP_TMP/golden"
+	ok "$format: as in tests/golden/exposition.$format" \
+		diff "tests/golden/exposition.$format" "$TAP_TMP/golden"
+	tests/lib/exposition.py $format "$TAP_TMP/$format" >"$TAP_TMP/$format.json"
+	is "$format: another's parser reads it" "$?" 0
+	is "$format: as many series as were counted" "$(wc -l <"$TAP_TMP/$format.json")" "$(cut -d' ' -f1 "$TAP_TMP/stats")"
+	is "$format: a name comes back as it was" \
+		"$(jq -sc 'map(select(.name == "migscope_vm_info") | .labels.vm) | .[0]' "$TAP_TMP/$format.json")" \
+		'"a\"b\\c\nd {e,f} gü#2"'
+	is "$format: a counter beyond 2^53 is exact" \
+		"$(sed -n 's/^migscope_dirty_pages_total{.*g.*,writer="vcpu"} //p' "$TAP_TMP/$format")" 9007199254740993
+done
+is "both say the same" "$(jq -Sc . "$TAP_TMP/classic.json" | sort | md5sum)" "$(jq -Sc . "$TAP_TMP/openmetrics.json" | sort | md5sum)"
+"$promtool" check metrics <"$TAP_TMP/classic" >"$TAP_TMP/lint" 2>&1
+is "promtool check metrics: status" "$?" 0
+is "promtool check metrics has nothing to say" "$(cat "$TAP_TMP/lint")" ''
+
+# --- the cap: whole objects, those that ended first
+for most in 1 40 150 200; do
+	$render openmetrics $most >"$TAP_TMP/capped" 2>"$TAP_TMP/stats"
+	read -r shown dropped <"$TAP_TMP/stats"
+	tests/lib/exposition.py openmetrics "$TAP_TMP/capped" >"$TAP_TMP/capped.json"
+	is "$most series at most: still read" "$?" 0
+	is "$most series at most: none is lost in the count" "$((shown + dropped))" "$(wc -l <"$TAP_TMP/openmetrics.json")"
+	is "$most series at most: as many as it says" "$(wc -l <"$TAP_TMP/capped.json")" "$shown"
+	self=$(jq -sr 'map(select(.labels.vm | not)) | length' "$TAP_TMP/capped.json")
+	num "$most series at most: kept, but for our own" "$((shown - self))" -le "$((most > self ? most - self : 0))"
+done
+is "the one that ended is left out first" "$(jq -sr 'map(select(.labels.dev | not) | .labels.vm // empty) | unique | length' "$TAP_TMP/capped.json")" 1
+
+$render >"$TAP_TMP/accept"
+is "Accept headers" "$(grep '^not ok' "$TAP_TMP/accept")" ''
+num "Accept headers: all were tried" "$(grep -c '^ok' "$TAP_TMP/accept")" -ge 18
+done_testing

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * recording FILE - a recording of a minute that never was, by the recorder itself: two
+ * migrations at once, one of them of a VM that dies, a display, a gap, a clock that is
+ * set, a VM that is started again. One sample a second, Unix time 1700000000 and on.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include "../../tools/migscope/migscope.h"
+#include "../../tools/migscope/recording.h"
+
+#define BEGIN 1700000000.0
+
+void ms_error(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+}
+
+static void switched(struct model_vm *vm, enum ms_log_op op, unsigned int slots, __u64 pages)
+{
+	vm->log.op[op].calls += slots;
+	vm->log.op[op].pages += pages;
+	vm->log.op[op].time.bucket[10] += slots;
+	vm->log.op[op].time.sum_ns += slots * 1000000ULL;
+}
+
+static void harvested(struct model_vm *vm)
+{
+	vm->log.op[MS_LOG_GET].calls += 2;
+	vm->log.op[MS_LOG_GET].bytes += 65536;
+	vm->log.op[MS_LOG_GET].time.bucket[18] += 2;
+	vm->log.op[MS_LOG_GET].time.sum_ns += 2 * 150000000ULL;
+	vm->log.marks += 300;
+}
+
+static void dirtied(struct model_vm *vm, unsigned int pages, unsigned int stalls)
+{
+	vm->ring.pushes += pages;
+	vm->ring.resets++;
+	vm->ring.reset_entries += pages;
+	vm->ring.full_exits += stalls;
+	vm->ring.stall.bucket[16] += stalls;
+	vm->ring.stall.sum_ns += stalls * 50000000ULL;
+	vm->recent.used = stalls ? 4032 : 1008;
+	vm->recent.soft_limit = 4032;
+}
+
+/* What happens in the second that ends at @t. */
+static void live(struct model_vm *vm, int t)
+{
+	struct model_vm *ring = &vm[0], *bitmap = &vm[1], *display = &vm[2], *again = &vm[3];
+
+	if (t == 5)
+		switched(ring, MS_LOG_ON, 4, 1 << 20);
+	if (t >= 5 && t <= 25)
+		dirtied(ring, 1000, t == 20 ? 3 : 0);
+	if (t == 25)
+		switched(ring, MS_LOG_OFF, 4, 1 << 20);
+	if (t == 10)
+		switched(bitmap, MS_LOG_ON, 3, 1 << 18);
+	if (t > 10 && t < 30)
+		harvested(bitmap);
+	if (t == 30)
+		bitmap->alive = false;
+	if (t == 15 || t == 50)
+		switched(display, MS_LOG_ON, 1, 4096);
+	if (t == 18)
+		switched(display, MS_LOG_OFF, 1, 4096);
+	if (t == 48)
+		switched(again, MS_LOG_ON, 4, 1 << 20);
+	if (t >= 48)
+		dirtied(again, 500, 0);
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const name[] = { "one", "two </script><b>&", "screen", "one" };
+	struct model_vm vm[4] = { 0 };
+	struct model m = { .vm = vm };
+	struct recording *r;
+
+	if (argc != 2 || recording_new(argv[1], "migscope record, as a test", 1, &r))
+		return 1;
+	for (int i = 0; i < MEASURES; i++)
+		m.measured[i] = true;
+	for (int i = 0; i < 4; i++) {
+		vm[i].id = i + 1;
+		strcpy(vm[i].name, name[i]);
+		vm[i].info.tgid = 100 + i;
+		vm[i].alive = vm[i].has_log = true;
+		vm[i].has_ring = i != 1 && i != 2;
+		vm[i].info.ring_bytes = vm[i].has_ring ? 65536 : 0;
+		vm[i].ring.size = 4096;
+		vm[i].ring.soft_limit = 4032;
+	}
+	for (int t = 0; t <= 60; t++) {
+		live(vm, t);
+		if (t == 35)
+			vm[0].alive = false;
+		/* nobody looked */
+		if (t > 33 && t < 40)
+			continue;
+		m.vms = t < 42 ? 3 : 4;
+		m.time = BEGIN + t + (t >= 45 ? 100 : 0);
+		m.now_ns = (1000 + t) * 1000000000ULL;
+		m.elapsed = t + 0.5;
+		if (recording_add(r, &m))
+			return 1;
+	}
+	if (recording_finish(r, "the test is over"))
+		return 1;
+	recording_free(r);
+	return 0;
+}

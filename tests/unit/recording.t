@@ -1,0 +1,83 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Recordings: who is recognised as what, what each cost, what the page draws; and what
+# becomes of one that is damaged.
+. "${0%/*}/../tap.sh"
+
+migscope=build/migscope
+db=$TAP_TMP/r.db
+ok "a recording is written" build/tests/recording "$db"
+is "it is sound" "$(sqlite3 "$db" 'PRAGMA integrity_check')" ok
+"$migscope" report -j "$db" >"$TAP_TMP/r.json"
+is "report -j: status" "$?" 0
+report() { jq -c "$1" "$TAP_TMP/r.json"; }
+
+is "who did what" "$(report '.sessions | map([.name, .kind, .outcome, .recognised_by, .slots])')" \
+	'[["one","migration","logging_off","logging",4],["two </script><b>&","migration","vm_ended","logging",3],["screen","display","logging_off","logging",1],["one","migration","running","logging",4],["screen","display","running","logging",1]]'
+is "for how long" "$(report '.sessions | map(.seconds)')" '[21,21,4,13,11]'
+is "the bill of the first: pages, resets, full exits, stalled seconds" \
+	"$(report '.sessions[0].bill | [.pages, .resets, .full_exits, .stall_seconds]')" '[21000,21,3,0.15]'
+is "the bill of the second: GETs, their time, their bytes; nothing of rings" \
+	"$(report '.sessions[1].bill | [.get_calls, .get_seconds, .get_bytes, .pages, .resets]')" '[38,5.7,1245184,5700,null]'
+is "the bill of the one that goes on" "$(report '.sessions[3].bill | [.pages, .pages_per_reset]')" '[6500,500]'
+is "time of the switching" "$(report '.sessions[0].bill | [.switch_on_seconds, .switch_off_seconds]')" '[0.004,0.004]'
+like "advice: the ring was full" "$(report '.sessions[0].advice[0]')" 'full 3 times.*0.150 s'
+like "advice: GETs are slow" "$(report '.sessions[1].advice[0]')" '150 ms on average'
+is "advice: nothing for what went well" "$(report '.sessions[2].advice')" '[]'
+"$migscope" report -b 1.5 -j "$db" >"$TAP_TMP/b.json"
+is "with a bandwidth: who does not converge" "$(jq -c '.sessions | map(.advice | map(select(contains("does not converge"))) | length)' "$TAP_TMP/b.json")" '[1,0,0,1,0]'
+is "events" "$(report '[.events[].kind] | group_by(.) | map([.[0], length])')" '[["clock_step",1],["gap",1],["vm_ended",2],["vm_seen",4]]'
+like "events: the clock" "$(report '.events[] | select(.kind == "clock_step") | .text')" '\+100\.000 s'
+is "two VMs of one name are two" "$(report '[.vms[] | select(.name == "one") | .id]')" '[1,4]'
+is "a second that nobody saw is not made up" "$(report '.samples | length')" 55
+text=$("$migscope" report "$db")
+is "text: status" "$?" 0
+like "text: a display is told apart" "$text" 'screen: logging of a display, no migration'
+like "text: the bill" "$text" 'pages dirtied +21000'
+unlike "text: a recording that is whole does not say otherwise" "$text" INCOMPLETE
+
+# --- the page
+"$migscope" report --html "$TAP_TMP/r.html" "$db"
+is "--html: status" "$?" 0
+PANELS=8 HOLES=1 tests/lib/plots.py report "$db" "$TAP_TMP/r.html" build/shots >"$TAP_TMP/plots"
+is "the page in a browser: status" "$?" 0
+is "the page in a browser: what differs" "$(grep '^not ok' "$TAP_TMP/plots")" ''
+num "the page in a browser: all was looked at" "$(grep -c '^ok' "$TAP_TMP/plots")" -ge 35
+
+# --- damaged
+size=$(stat -c %s "$db")
+head -c $((size / 2)) "$db" >"$TAP_TMP/half.db"
+head -c 100 "$db" >"$TAP_TMP/head.db"
+: >"$TAP_TMP/empty.db"
+echo "no database" >"$TAP_TMP/text.db"
+sqlite3 "$TAP_TMP/other.db" 'CREATE TABLE t (x)'
+cp "$db" "$TAP_TMP/schema.db"
+sqlite3 "$TAP_TMP/schema.db" "UPDATE meta SET value = 99 WHERE key = 'schema'"
+broken=0
+for ((at = 4096; at < size; at += 4096)); do
+	cp "$db" "$TAP_TMP/page.db"
+	printf 'broken page %s' "$at" | dd of="$TAP_TMP/page.db" bs=1 seek=$((at + 3)) conv=notrunc status=none
+	"$migscope" report -j "$TAP_TMP/page.db" >"$TAP_TMP/out" 2>"$TAP_TMP/err"
+	case $?:$(wc -c <"$TAP_TMP/out"):$(grep -c . "$TAP_TMP/err") in
+	1:0:1) broken=$((broken + 1)) ;;
+	*) fail "a page broken at $at: no clear end" "$(cat "$TAP_TMP/err")" ;;
+	esac
+done
+is "any page broken: status 1, one clear line" "$broken" $((size / 4096 - 1))
+for bad in half head empty text other schema nothere; do
+	"$migscope" report "$TAP_TMP/$bad.db" >"$TAP_TMP/out" 2>"$TAP_TMP/err"
+	is "$bad: status" "$?" 1
+	is "$bad: one clear line, and nothing else" "$(wc -l <"$TAP_TMP/err"):$(wc -c <"$TAP_TMP/out")" 1:0
+	note "$(cat "$TAP_TMP/err")"
+done
+sqlite3 "$db" "UPDATE meta SET value = 0 WHERE key = 'complete'"
+text=$("$migscope" report "$db")
+is "incomplete: status" "$?" 4
+like "incomplete: says so" "$text" 'INCOMPLETE'
+for bad in '' '-q' '-b x r.db' '-b 0 r.db' 'a b'; do
+	# shellcheck disable=SC2086 # words
+	"$migscope" report $bad >/dev/null 2>&1
+	is "report $bad: usage" "$?" 2
+done
+done_testing

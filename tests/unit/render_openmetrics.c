@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * render_openmetrics classic|openmetrics [MOST [STEP]] - the exposition of a model that
+ * is always the same, with everything measured; with STEP every counter is as many times
+ * as high, and names are plain. `names` prints what series there may be. Without a
+ * format: checks of Accept.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "../../tools/migscope/accept.h"
+#include "../../tools/migscope/render.h"
+
+static void fill_times(struct ms_time_hist *h, unsigned int seed)
+{
+	for (int i = 0; i < MS_TIME_BUCKETS; i++)
+		h->bucket[i] = (i * seed) % 5;
+	h->sum_ns = 1234567890ULL * seed;
+	h->max_ns = 1000000ULL * seed;
+}
+
+static void ring_vm(struct model_vm *vm)
+{
+	static struct model_vcpu vcpu[2];
+
+	/* all that has to be escaped, and what has not */
+	strcpy(vm->name, "a\"b\\c\nd {e,f} g\xc3\xbc#2");
+	strcpy(vm->uuid, "01234567-89ab-cdef-0123-456789abcdef");
+	vm->id = 1;
+	vm->alive = vm->has_ring = vm->has_log = true;
+	vm->info.ring_bytes = 65536;
+	vm->ring.size = 4096;
+	vm->ring.soft_limit = 4032;
+	vm->ring.pushes = (1ULL << 53) + 1;	/* no double has it */
+	vm->ring.resets = 17;
+	vm->ring.reset_events = 34;
+	vm->ring.reset_entries = 1000;
+	vm->ring.full_exits = 3;
+	vm->ring.stalls_unfinished = 1;
+	vm->ring.mmu_calls = 99;
+	vm->ring.rejected = 7;
+	vm->ring.rejected_slot = 5;
+	vm->ring.hold_max_ns = 1500;
+	vm->stalled_now = 1;
+	vm->recent.used = 2016;
+	for (int i = 0; i < MS_FILL_BUCKETS; i++)
+		vm->ring.fill[i] = i;
+	fill_times(&vm->ring.stall, 3);
+	fill_times(&vm->ring.reset, 7);
+	vcpu[0].used = 10;
+	vcpu[1].used = 20;
+	vcpu[0].ring.soft_limit = vcpu[1].ring.soft_limit = 4032;
+	vm->vcpu = vcpu;
+	vm->vcpus = 2;
+}
+
+static void bitmap_vm(struct model_vm *vm)
+{
+	strcpy(vm->name, "plain");
+	vm->id = 2;
+	vm->has_log = true;
+	vm->log.marks = 4711;
+	for (int op = 0; op < MS_LOG_OPS; op++) {
+		vm->log.op[op].calls = 10 + op;
+		vm->log.op[op].errors = op;
+		vm->log.op[op].bytes = 4096 * op;
+		vm->log.op[op].dirty = 100 + op;
+		fill_times(&vm->log.op[op].time, 11 + op);
+	}
+}
+
+static int check_accept(void)
+{
+	static const struct {
+		const char *accept;
+		bool openmetrics;
+	} row[] = {
+		{ NULL, false },
+		{ "", false },
+		{ "*/*", false },
+		{ "text/plain", false },
+		{ "application/openmetrics-text", true },
+		/* Prometheus 2.42, and one of 3 */
+		{ "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", true },
+		{ "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.2", true },
+		{ "application/openmetrics-text; version=\"1.0.0\" , text/plain;q=0.9", true },
+		{ "application/openmetrics-text;version=0.0.1", false },
+		{ "application/openmetrics-text;version=10", false },
+		{ "application/openmetrics-text;q=0", false },
+		{ "application/openmetrics-text;q=0.5,text/plain", false },
+		{ "application/openmetrics-text;q=0.5,*/*", false },
+		{ "application/openmetrics-text;q=x", false },
+		{ "application/openmetrics-textual", false },
+		{ "APPLICATION/OpenMetrics-Text", true },
+		{ ";;;,,,;q=,", false },
+		{ "text/html,application/openmetrics-text", true },
+	};
+	int bad = 0;
+
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		bool ok = accept_openmetrics(row[i].accept) == row[i].openmetrics;
+
+		printf("%sok %zu - Accept: %s\n", ok ? "" : "not ", i + 1,
+		       row[i].accept ? row[i].accept : "(none)");
+		bad += !ok;
+	}
+	printf("1..%zu\n", sizeof(row) / sizeof(row[0]));
+	return bad ? 1 : 0;
+}
+
+static int print_names(void)
+{
+	static const char *const suffix[][4] = {
+		[METRIC_GAUGE] = { "" },
+		[METRIC_COUNTER] = { "_total" },
+		[METRIC_HISTOGRAM] = { "_bucket", "_count", "_sum" },
+	};
+
+	for (size_t i = 0; i < metrics_count; i++)
+		for (int k = 0; k < 4 && suffix[metrics[i].type][k]; k++)
+			printf("%s%s%s\n", metrics[i].bare ? "" : METRIC_PREFIX, metrics[i].name,
+			       suffix[metrics[i].type][k]);
+	return 0;
+}
+
+static void scale(void *counters, size_t size, __u64 step)
+{
+	for (size_t i = 0; i < size / sizeof(__u64); i++)
+		((__u64 *)counters)[i] *= step;
+}
+
+/* What STEP rounds of the same have counted. */
+static void run(struct model *m, struct metric_self *self, __u64 step)
+{
+	struct model_vm *ring = &m->vm[0], *bitmap = &m->vm[1];
+
+	strcpy(ring->name, "ring");
+	bitmap->alive = true;
+	ring->ring.pushes = 1000;
+	scale(&ring->ring, offsetof(struct ms_ring_vm, used_max), step);
+	scale(&bitmap->log, sizeof(bitmap->log), step);
+	scale(m->self, sizeof(m->self), step);
+	self->dropped *= step;
+	self->cpu_seconds *= step;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct probe probe[] = {
+		{ .source = "dirty_ring", .name = "ring_reset", .how = PROBE_TRACEPOINT, .state = PROBE_ATTACHED },
+		{ .source = "dirty_log", .name = "log_get_end", .how = PROBE_FENTRY, .state = PROBE_REFUSED },
+		{ .source = "dirty_ring", .name = "ring_push", .how = PROBE_TRACEPOINT, .state = PROBE_OFF },
+	};
+	static struct model_vm vm[2];
+	struct metric_self self = { 0.0125, 321, 12, 1.5, 3 << 20, 1700000000.25 };
+	static struct model_dev dev = { .id = 3, .vm = "plain", .dev = "vhost\"1", .alive = true, .has_iotlb = true,
+					.has_vfio = true, .pending = 2, .oldest = 0.5 };
+	struct model m = { .vm = vm, .vms = 2, .dev = &dev, .devs = 1, .probe = probe, .probes = 3 };
+	struct openmetrics_options o = { .most = argc > 2 ? strtoul(argv[2], NULL, 10) : 100000 };
+	struct openmetrics_stats stats;
+	char *text;
+	size_t len;
+
+	if (argc < 2)
+		return check_accept();
+	if (!strcmp(argv[1], "names"))
+		return print_names();
+	o.openmetrics = !strcmp(argv[1], "openmetrics");
+	for (int i = 0; i < MEASURES; i++)
+		m.measured[i] = true;
+	for (int i = 0; i < MS_SELF_COUNT; i++)
+		m.self[i] = 1 << i;
+	ring_vm(&vm[0]);
+	bitmap_vm(&vm[1]);
+	dev.iotlb.misses = 41;
+	dev.iotlb.updates = 40;
+	dev.iotlb.invalidates = 7;
+	dev.iotlb.evictions = 3;
+	dev.iotlb.entries = 2000;
+	dev.iotlb.limit = 2048;
+	dev.vfio.pinned = 512;
+	fill_times(&dev.iotlb.service, 17);
+	if (argc > 3)
+		run(&m, &self, strtoull(argv[3], NULL, 10));
+	if (render_openmetrics(&m, &self, &o, &text, &len, &stats))
+		return 1;
+	fwrite(text, 1, len, stdout);
+	fprintf(stderr, "%zu %zu\n", stats.series, stats.dropped);
+	free(text);
+	return 0;
+}

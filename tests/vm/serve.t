@@ -1,0 +1,143 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# migscope: host needs=root,kvm,bpf
+#
+# migscope serve: the numbers of a known workload, what it stands, who it is, how it ends.
+. "${0%/*}/../tap.sh"
+. "${0%/*}/../lib/watch.sh"
+. "${0%/*}/../lib/serve.sh"
+load_kvm
+
+# --- a known workload, whose end is waited at
+load ring --mode ring --vcpus 2 --ring-size 1024 --pages 3000 --passes 2 --force-full --name ring --wait-start --hold
+load_to ring start
+serve --keep 10s
+for path in -/healthy -/ready; do
+	is "/$path" "$(curl -s -o /dev/null -w '%{http_code}' "$serve_url/$path")" 200
+done
+load_go ring
+load_to ring end
+vm=$(scrape_all && jq -sr 'map(select(.name == "migscope_vm_info" and .labels.dirty_mode == "ring")) | .[0].labels.vm' "$TAP_TMP/scrape.json")
+isnt "the VM is there" "$vm" null
+
+# of the VM: NAME [LABEL VALUE]
+value() { jq -sr --arg vm "$vm" --arg n "migscope_$1" --arg l "${2:-vm}" --arg v "${3:-$vm}" \
+	'map(select(.name == $n and .labels.vm == $vm and .labels[$l] == $v)) | if length == 1 then .[0].value else "\(length) of them" end' "$TAP_TMP/scrape.json"; }
+
+max=$(value ring_used_entries_max)
+declare -A got
+for format in classic openmetrics; do
+	scrape_all $format
+	for name in dirty_pages_total ring_full_exits_total ring_reset_entries_total ring_resets_total ring_size_entries ring_soft_limit_entries ring_full_stall_seconds_count; do
+		got[$format.$name]=$(value $name)
+	done
+	got[$format.fill_all]=$(value ring_fill_at_reset_ratio_bucket le +Inf)
+	got[$format.fill_0]=$(value ring_fill_at_reset_ratio_bucket le 0.0)
+	got[$format.fill_5]=$(value ring_fill_at_reset_ratio_bucket le 0.5)
+done
+alive=$(value vm_alive)
+load_end ring
+declare -A want=(
+	[dirty_pages_total]='[.vms[0].total.vcpus[].pushes] | add'
+	[ring_full_exits_total]='[.vms[0].total.vcpus[].full_exits] | add'
+	[ring_full_stall_seconds_count]='[.vms[0].total.vcpus[].stalls.ended] | add'
+	[ring_reset_entries_total]='[.vms[0].total.vcpus[].reset_entries] | add'
+	[ring_resets_total]='.vms[0].total.resets.calls'
+	[ring_size_entries]='.vms[0].ring.size'
+	[ring_soft_limit_entries]='.vms[0].ring.soft_limit'
+	[fill_all]='[.vms[0].total.vcpus[].reset_events] | add'
+	[fill_0]='[.vms[0].total.vcpus[].occupancy[0]] | add'
+	[fill_5]='[.vms[0].total.vcpus[].occupancy[0:6][]] | add'
+)
+for name in "${!want[@]}"; do
+	for format in classic openmetrics; do
+		is "$format: $name is what the workload did" "${got[$format.$name]}" "$(truth ring "${want[$name]}")"
+	done
+done
+is "it was alive" "$alive" 1
+is "the highest fill of the last minute" "$max" "$(truth ring '[.vms[0].total.vcpus[].high_water] | max')"
+
+# --- its end: it stays for a while, then its series end
+scrape_all
+for ((i = 0; i < 60; i++)); do
+	scrape_all
+	[ "$(value vm_alive)" != 0 ] || break
+	sleep 0.2
+done
+is "when it has ended its series stay" "$(value vm_alive):$(value dirty_pages_total)" "0:$(truth ring "${want[dirty_pages_total]}")"
+for ((i = 0; i < 100; i++)); do
+	scrape_all
+	[ "$(value vm_alive)" != '0 of them' ] || break
+	sleep 0.2
+done
+is "and are gone after --keep" "$(jq -sr --arg vm "$vm" 'map(select(.labels.vm == $vm)) | length' "$TAP_TMP/scrape.json")" 0
+
+# --- who it is
+status() { sed -n "s/^$2:\s*//p" "/proc/$1/status" | tr '\t' ' '; }
+for cap in CapPrm CapEff CapBnd CapInh CapAmb; do
+	is "the process that answers HTTP: $cap" "$(status "$http_pid" $cap)" 0000000000000000
+done
+is "it is nobody" "$(status "$http_pid" Uid)" "65534 65534 65534 65534"
+is "it has no other groups" "$(status "$http_pid" Groups)" ""
+is "it can get no privilege" "$(status "$http_pid" NoNewPrivs)" 1
+is "it holds no program and no link but iterators" \
+	"$(grep -h '^link_type' /proc/"$http_pid"/fdinfo/* 2>/dev/null | grep -vc iter):$(grep -lh '^prog_type' /proc/"$http_pid"/fdinfo/* 2>/dev/null | xargs -r grep -L '^link_type' | wc -l)" 0:0
+is "the other keeps CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN" "$(status "$serve_pid" CapEff)" 000000c000200000
+is "it listens on loopback alone" "$(ss -Hltn "sport = :$serve_port" | awk '{print $4}')" "127.0.0.1:$serve_port"
+
+# --- what it stands: the same on every kernel, and slow in a machine
+if [ "$MIGSCOPE_KERNEL" = host ]; then
+	tests/clients/http_abuse "$serve_port" >"$TAP_TMP/abuse"
+	is "http_abuse: status" "$?" 0
+	is "http_abuse: what failed" "$(grep -v '^ok\|^1\.\.' "$TAP_TMP/abuse")" ''
+	num "http_abuse: all of it ran" "$(grep -c '^ok' "$TAP_TMP/abuse")" -gt 35
+fi
+num "it stays small (KiB)" "$(status "$http_pid" VmHWM | tr -dc 0-9)" -lt 30720
+
+# --- how it ends
+serve_end TERM
+is "SIGTERM: status" "$serve_status" 0
+ok "SIGTERM: nobody is left" gone "$http_pid"
+for signal in INT HUP; do
+	serve
+	serve_end $signal
+	is "SIG$signal: status" "$serve_status" 0
+done
+serve
+kill -KILL "$serve_pid"
+wait "$serve_pid" 2>/dev/null
+ok "the helper is killed: the other ends as well" gone "$http_pid"
+serve
+kill -KILL "$http_pid"
+serve_wait
+is "the other is killed: the helper says so, and ends" "$serve_status:$(grep -c 'is gone' "$TAP_TMP/serve.err")" 1:1
+
+# --- told to a service manager
+socat -u "UNIX-RECV:$TAP_TMP/notify" "CREATE:$TAP_TMP/told" &
+socat_pid=$!
+for ((i = 0; i < 50; i++)); do [ -S "$TAP_TMP/notify" ] && break; sleep 0.1; done
+NOTIFY_SOCKET=$TAP_TMP/notify serve
+serve_end TERM
+sleep 0.2
+kill "$socat_pid" 2>/dev/null
+wait "$socat_pid" 2>/dev/null
+like "notify: ready" "$(tr '\0' ' ' <"$TAP_TMP/told")" 'READY=1'
+like "notify: the end" "$(tr '\0' ' ' <"$TAP_TMP/told")" 'STOPPING=1'
+
+# --- arguments
+serve
+"$migscope" serve -l "127.0.0.1:$serve_port" >"$TAP_TMP/out" 2>"$TAP_TMP/err"
+is "the port is taken: status" "$?" 1
+like "the port is taken: says so" "$(cat "$TAP_TMP/err")" 'in use'
+is "the port is taken: nothing else" "$(cat "$TAP_TMP/out")" ''
+serve_end TERM
+for bad in '-l' '-l x' '-l 127.0.0.1' '-l :80' '-l ::1:80' '-l localhost:80' '-l [::1:80' '--keep x' '--max-series 0' '--max-series -1' '-s nothing' 'word' '-q'; do
+	# shellcheck disable=SC2086 # words
+	timeout 20 "$migscope" serve $bad >"$TAP_TMP/out" 2>"$TAP_TMP/err"
+	is "serve $bad: usage" "$?" 2
+	isnt "serve $bad: says why" "$(cat "$TAP_TMP/err")" ""
+done
+"$migscope" serve -l 127.0.0.1:0 --user no-such-user >"$TAP_TMP/out" 2>"$TAP_TMP/err"
+is "an unknown user: status" "$?" 1
+like "an unknown user: says so" "$(cat "$TAP_TMP/err")" 'no such user'
+done_testing
