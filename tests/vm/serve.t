@@ -87,7 +87,7 @@ is "it listens on loopback alone" "$(ss -Hltn "sport = :$serve_port" | awk '{pri
 
 # --- what it stands: the same on every kernel, and slow in a machine
 if [ "$MIGSCOPE_KERNEL" = host ]; then
-	tests/clients/http_abuse "$serve_port" >"$TAP_TMP/abuse"
+	tests/clients/http_abuse "$serve_port" >"$TAP_TMP/abuse" 2>&1
 	is "http_abuse: status" "$?" 0
 	is "http_abuse: what failed" "$(grep -v '^ok\|^1\.\.' "$TAP_TMP/abuse")" ''
 	num "http_abuse: all of it ran" "$(grep -c '^ok' "$TAP_TMP/abuse")" -gt 35
