@@ -17,7 +17,17 @@ try() {
 	nok "$2: no QEMU is left" pgrep -f "path=$out"
 }
 
-try 121 "panic" -- sh -c 'echo begun; echo c >/proc/sysrq-trigger; sleep 60'
+# What was written passes a pipe before it leaves the machine: the panic waits until it is seen.
+{
+	until grep -qs begun "$TAP_TMP/stdout"; do
+		sleep 0.1
+	done
+	touch "$TAP_TMP/out/seen"
+} &
+# shellcheck disable=SC2016 # for the machine's shell
+try 121 "panic" -- sh -c 'echo begun; until [ -e "$MIGSCOPE_OUT/seen" ]; do sleep 0.1; done
+	echo c >/proc/sysrq-trigger; sleep 60'
+kill $! 2>/dev/null || :
 is "panic: what was said before came through" "$(cat "$TAP_TMP/stdout")" begun
 like "panic: shown" "$said" "Kernel panic - not syncing: sysrq triggered crash"
 is "panic: not tried again" "$(find "$out" -name 'console.boot*')" ""
