@@ -8,6 +8,7 @@
 SEC("iter/task_file")
 int ms_vfio_files(struct bpf_iter__task_file *ctx)
 {
+	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct vfio_container *container;
 	char name[MS_FILE_LEN] = {};
@@ -16,7 +17,7 @@ int ms_vfio_files(struct bpf_iter__task_file *ctx)
 	u64 key, *id;
 
 	/* of VFIO's files the container's is the one that is called vfio */
-	if (!file)
+	if (!task || !file)
 		return 0;
 	ms_file_module(file, name);
 	if (name[0] != 'v' || name[1] != 'f' || name[2] != 'i' || name[3] != 'o' || name[4])
@@ -37,7 +38,7 @@ int ms_vfio_files(struct bpf_iter__task_file *ctx)
 	if (name[11] != 't' || name[12] != 'y' || name[13] != 'p' || name[14] != 'e')
 		return 0;
 	id = bpf_map_lookup_elem(&ms_vfio_ids, &key);
-	v = ms_vfio_by_id(id ? *id : ms_vfio_new(key, ctx->task));
+	v = ms_vfio_by_id(id ? *id : ms_vfio_new(key, task));
 	if (v)
 		ms_vfio_look(v, (struct vfio_iommu *)key);
 	return 0;

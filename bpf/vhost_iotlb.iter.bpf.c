@@ -8,12 +8,13 @@
 SEC("iter/task_file")
 int ms_iotlb_files(struct bpf_iter__task_file *ctx)
 {
+	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct vhost_iotlb *table;
 	struct ms_iotlb_dev *v;
 	struct vhost_dev *dev;
 
-	if (!file || !ms_file_is_vhost(file))
+	if (!task || !file || !ms_file_is_vhost(file))
 		return 0;
 	/* each of them begins with its struct vhost_dev */
 	dev = BPF_CORE_READ(file, private_data);
@@ -22,7 +23,7 @@ int ms_iotlb_files(struct bpf_iter__task_file *ctx)
 	table = BPF_CORE_READ(dev, iotlb);
 	if (!table)
 		return 0;
-	v = ms_iotlb_by_id(ms_iotlb_id_for(dev, ctx->task));
+	v = ms_iotlb_by_id(ms_iotlb_id_for(dev, task));
 	if (!v)
 		return 0;
 	ms_iotlb_look(v, table);

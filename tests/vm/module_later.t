@@ -17,7 +17,7 @@ is "doctor without KVM: what it waits for" \
 
 for round in first second; do
 	watch -x stat -j 0.5
-	like "$round: stat says that it waits" "$(cat "$TAP_TMP/watch.err")" 'waiting for kvm[a-z_, ]* to be loaded'
+	like "$round: stat says that it waits" "$(cat "$TAP_TMP/watch.err")" 'waiting for kvm[a-z0-9_, ]* to be loaded'
 	sleep 1
 	is "$round: nothing is measured yet, and that is said" \
 	   "$(sample '[(.vms | length), ([.not_measured[] | select(.state == "waiting")] | length > 10)]' 2>&1)" '[0,true]'
