@@ -48,8 +48,10 @@ static __always_inline bool ms_slot_pages(struct kvm *kvm, u32 slot, u64 *pages)
 	return false;
 }
 
-static __always_inline void ms_log_done(struct ms_log_vm *v, u32 op, u64 start, int ret)
+static __always_inline void ms_log_done(struct ms_log_vm *v, u32 op, struct ms_call *call, int ret)
 {
+	u64 ns = bpf_ktime_get_ns() - call->start_ns;
+
 	if (op >= MS_LOG_OPS)
 		return;
 	if (ret) {
@@ -57,7 +59,8 @@ static __always_inline void ms_log_done(struct ms_log_vm *v, u32 op, u64 start, 
 		return;
 	}
 	__sync_fetch_and_add(&v->op[op].calls, 1);
-	ms_hist_add(&v->op[op].time, bpf_ktime_get_ns() - start);
+	ms_hist_add(&v->op[op].time, ns);
+	ms_log_waited(call->vm, op, ns);
 }
 
 static __always_inline u64 ms_bitmap_bytes(u64 pages)
@@ -84,7 +87,7 @@ int BPF_PROG(ms_log_get_end, struct kvm *kvm, struct kvm_dirty_log *log, int ret
 	v = ms_log_vm(call.vm);
 	if (!v)
 		return 0;
-	ms_log_done(v, MS_LOG_GET, call.start_ns, ret);
+	ms_log_done(v, MS_LOG_GET, &call, ret);
 	if (ret)
 		return 0;
 	if (ms_slot_pages(kvm, BPF_CORE_READ(log, slot), &pages)) {
@@ -115,7 +118,7 @@ int BPF_PROG(ms_log_clear_end, struct kvm *kvm, struct kvm_clear_dirty_log *log,
 	v = ms_log_vm(call.vm);
 	if (!v)
 		return 0;
-	ms_log_done(v, MS_LOG_CLEAR, call.start_ns, ret);
+	ms_log_done(v, MS_LOG_CLEAR, &call, ret);
 	if (ret)
 		return 0;
 	pages = BPF_CORE_READ(log, num_pages);
@@ -154,7 +157,7 @@ int BPF_PROG(ms_log_toggle_begin, struct kvm *kvm, struct kvm_memory_slot *old,
 static __always_inline void ms_toggle_done(struct ms_log_vm *v, u32 op, struct ms_call *call,
 					   struct kvm_memory_slot *new, int ret)
 {
-	ms_log_done(v, op, call->start_ns, ret);
+	ms_log_done(v, op, call, ret);
 	if (!ret)
 		__sync_fetch_and_add(&v->op[op].pages, BPF_CORE_READ(new, npages));
 }

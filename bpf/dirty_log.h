@@ -3,7 +3,7 @@
 #ifndef MIGSCOPE_BPF_DIRTY_LOG_H
 #define MIGSCOPE_BPF_DIRTY_LOG_H
 
-#include "maps.h"
+#include "threads.h"
 #include <migscope/dirty_log.h>
 
 struct {
@@ -23,6 +23,15 @@ struct {
 static __always_inline struct ms_log_vm *ms_log_vm(u64 vm)
 {
 	return vm ? ms_state_of(&ms_log_vms, vm, &ms_log_vm_zero) : NULL;
+}
+
+/* This thread was so long in @op. */
+static __always_inline void ms_log_waited(u64 vm, u32 op, u64 ns)
+{
+	u32 what = op == MS_LOG_GET ? MS_WAIT_GET :
+		   op == MS_LOG_CLEAR ? MS_WAIT_CLEAR : MS_WAIT_SWITCH;
+
+	ms_thread_waited(bpf_get_current_pid_tgid(), vm, what, ns);
 }
 
 #endif

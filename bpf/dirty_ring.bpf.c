@@ -86,6 +86,11 @@ int BPF_PROG(ms_ring_exit, struct kvm_vcpu *vcpu)
 	__sync_fetch_and_add(&r->full_exits, 1);
 	if (v)
 		__sync_fetch_and_add(&v->full_exits, 1);
+	if (!r->thread) {
+		/* by now it has a name, which who ends its stall does not know */
+		r->thread = bpf_get_current_pid_tgid();
+		ms_thread_get(r->thread, r->vm);
+	}
 	/* it tried and was held */
 	r->stall_retry = 0;
 	ms_stall_begin(r);

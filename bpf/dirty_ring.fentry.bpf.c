@@ -47,12 +47,16 @@ int BPF_PROG(ms_ring_reset_end, struct kvm *kvm, struct kvm_dirty_ring *ring)
 	struct ms_ring_vm *v;
 	struct ms_call call;
 	struct ms_ring *r;
+	u64 ns;
 
 	if (!ms_call_end(&call) || call.op != MS_CALL_RING_RESET)
 		return 0;
 	r = bpf_map_lookup_elem(&ms_rings, &key);
 	v = r ? ms_ring_vm(r->vm) : NULL;
-	if (v)
-		ms_hist_add(&v->reset, bpf_ktime_get_ns() - call.start_ns);
+	if (!v)
+		return 0;
+	ns = bpf_ktime_get_ns() - call.start_ns;
+	ms_hist_add(&v->reset, ns);
+	ms_thread_waited(bpf_get_current_pid_tgid(), r->vm, MS_WAIT_RESET, ns);
 	return 0;
 }

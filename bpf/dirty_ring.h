@@ -3,7 +3,7 @@
 #ifndef MIGSCOPE_BPF_DIRTY_RING_H
 #define MIGSCOPE_BPF_DIRTY_RING_H
 
-#include "maps.h"
+#include "threads.h"
 #include <migscope/dirty_ring.h>
 
 struct {
@@ -104,6 +104,7 @@ static __always_inline void ms_stall_end(struct ms_ring *r, struct ms_ring_vm *v
 	ns = now > since ? now - since : 0;
 	__sync_fetch_and_add(&r->stalls, 1);
 	__sync_fetch_and_add(&r->stall_ns, ns);
+	ms_thread_waited(r->thread, r->vm, MS_WAIT_STALL, ns);
 	if (v)
 		ms_hist_add(&v->stall, ns);
 }
@@ -132,6 +133,7 @@ static __always_inline struct ms_ring *ms_ring_add(struct kvm_dirty_ring *ring, 
 		r.last_reset = reset;
 		r.last_dirty = dirty;
 		r.used_max = dirty - reset;
+		r.pages_reset = reset;
 	}
 	r.seen_dirty = dirty;
 	/* the vCPU, who resets and a reader may meet it at the same time: the first counts it */

@@ -42,10 +42,13 @@ struct ms_ring {
 	__u64 stall_ns;		/* sum over ended stalls */
 	__u64 stall_retry;	/* exact mode: KVM_RUN was called again, the ring was still full */
 	__u64 walk_used;	/* 1 + fill when the reset that is under way began; 0: not known */
+	__u64 thread;		/* bpf_get_current_pid_tgid() of its vCPU, from a full exit on; 0: not known */
+	__u32 pages_reset;	/* reset_index up to which the entries' pages were looked at */
+	__u32 unused;
 	__u64 fill[MS_FILL_BUCKETS];	/* peak fill at each reset event */
 };
 
-_Static_assert(sizeof(struct ms_ring) == 48 + 8 * (10 + MS_FILL_BUCKETS),
+_Static_assert(sizeof(struct ms_ring) == 48 + 8 * (12 + MS_FILL_BUCKETS),
 	       "ms_ring is shared with BPF");
 
 /*

@@ -61,6 +61,7 @@ enum ms_self {
 	MS_SELF_VFIO_DEAD,	/* containers of VFIO whose end was seen */
 	MS_SELF_VDPA_DEAD,	/* vDPA devices whose end was seen */
 	MS_SELF_ARGS_UNREAD,	/* arguments of a call that could not be read: its size is not counted */
+	MS_SELF_THREADS_FULL,	/* times a thread's waits did not fit */
 	MS_SELF_COUNT
 };
 
@@ -72,6 +73,8 @@ struct ms_config {
 	__u32 iotlb_ends;	/* the same of a device of vhost */
 	__u32 vfio_ends;	/* the same of a container of VFIO */
 	__u32 page_shift;
+	__u32 page_part;	/* of dirty pages one in 2^page_part is followed, if any are */
+	__u32 unused;
 };
 
 #endif

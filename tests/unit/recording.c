@@ -36,6 +36,7 @@ static void harvested(struct model_vm *vm)
 	vm->log.op[MS_LOG_GET].bytes += 65536;
 	vm->log.op[MS_LOG_GET].time.bucket[18] += 2;
 	vm->log.op[MS_LOG_GET].time.sum_ns += 2 * 150000000ULL;
+	vm->log.op[MS_LOG_GET].dirty += 300;
 	vm->log.marks += 300;
 }
 

@@ -22,6 +22,7 @@ static void fill_times(struct ms_time_hist *h, unsigned int seed)
 static void ring_vm(struct model_vm *vm)
 {
 	static struct model_vcpu vcpu[2];
+	static struct model_thread thread[2];
 
 	/* all that has to be escaped, and what has not */
 	strcpy(vm->name, "a\"b\\c\nd {e,f} g\xc3\xbc#2");
@@ -50,6 +51,27 @@ static void ring_vm(struct model_vm *vm)
 	vcpu[0].used = 10;
 	vcpu[1].used = 20;
 	vcpu[0].ring.soft_limit = vcpu[1].ring.soft_limit = 4032;
+	vm->has_pages = true;
+	vm->pages.since_ns = 1;
+	vm->pages.last_ns = 20000000001ULL;
+	vm->pages.seen = 2000;
+	vm->pages.overflow = 6;
+	vm->pages.first[40] = 1500;
+	vm->pages.gap[44] = 500;
+	strcpy(thread[0].name, "CPU N/KVM");
+	thread[0].calls[MS_WAIT_STALL] = 3;
+	thread[0].ns[MS_WAIT_STALL] = 1500000000;
+	strcpy(thread[1].name, "live_migration");
+	thread[1].calls[MS_WAIT_RESET] = 17;
+	thread[1].ns[MS_WAIT_RESET] = 250000000;
+	vm->thread = thread;
+	vm->threads = 2;
+	vm->has_qemu = true;
+	strcpy(vm->qemu.status, "active");
+	vm->qemu.rounds = 4;
+	vm->qemu.remaining_bytes = 1 << 20;
+	vm->qemu.total_bytes = 1 << 30;
+	vm->qemu.bytes_per_second = 1e8;
 	vm->vcpu = vcpu;
 	vm->vcpus = 2;
 }
@@ -179,6 +201,26 @@ int main(int argc, char **argv)
 	dev.iotlb.entries = 2000;
 	dev.iotlb.limit = 2048;
 	dev.vfio.pinned = 512;
+	dev.iotlb.hits = 900;
+	dev.iotlb.denied = 1;
+	dev.iotlb.errors[MS_ENOSPC] = 5;
+	dev.has_vdpa = true;
+	dev.vdpa.kicks = 30;
+	dev.vdpa.callbacks = 31;
+	dev.vdpa.pinned_pages = 1000;
+	dev.vdpa.op[MS_VDPA_set_map].calls = 4;
+	fill_times(&dev.vdpa.op[MS_VDPA_set_map].time, 19);
+	dev.vdpa.op[MS_VDPA_update].calls = 9;
+	fill_times(&dev.vdpa.op[MS_VDPA_update].time, 21);
+	fill_times(&dev.vfio.op[MS_VFIO_PIN].time, 23);
+	fill_times(&dev.vfio.op[MS_VFIO_GET].time, 27);
+	dev.vfio.op[MS_VFIO_GET].bytes = 8192;
+	dev.vfio.op[MS_VFIO_GET].dirty = 300;
+	dev.vfio.opaque = 1;
+	dev.vfio.tracking = 1;
+	dev.vfio.maps = 60;
+	dev.vfio.avail = 65475;
+	dev.vfio.knows = MS_VFIO_KNOWS_AVAIL | MS_VFIO_KNOWS_MAPS | MS_VFIO_KNOWS_SCOPE;
 	fill_times(&dev.iotlb.service, 17);
 	if (argc > 3)
 		run(&m, &self, strtoull(argv[3], NULL, 10));

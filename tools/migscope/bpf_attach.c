@@ -14,7 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 #include <migscope/dirty_log.h>
+#include <migscope/dirty_pages.h>
 #include <migscope/dirty_ring.h>
+#include <migscope/threads.h>
 #include <migscope/vdpa.h>
 #include <migscope/vfio.h>
 #include <migscope/vhost_iotlb.h>
@@ -101,7 +103,16 @@ static int keep_maps(struct bpf_host *host, struct bpf_object *obj)
 	return 0;
 }
 
-/* Exact mode's table of pushes is not made where nothing fills it. */
+/* Large tables are not made where nothing fills them. */
+static bool is_needed(const struct bpf_host *host, const char *name)
+{
+	if (!strcmp(name, "ms_push"))
+		return host->opts->exact;
+	if (!strcmp(name, "ms_pages") || !strcmp(name, "ms_page_vms"))
+		return host->opts->pages;
+	return true;
+}
+
 static void leave_out_maps(struct bpf_host *host, struct bpf_object *obj)
 {
 	struct bpf_map *map;
@@ -109,7 +120,7 @@ static void leave_out_maps(struct bpf_host *host, struct bpf_object *obj)
 	bpf_object__for_each_map(map, obj) {
 		const char *name = shared_name(map);
 
-		if (name && !strcmp(name, "ms_push") && !host->opts->exact)
+		if (name && !is_needed(host, name))
 			bpf_map__set_autocreate(map, false);
 	}
 }
@@ -286,6 +297,10 @@ static bool worth_trying(struct bpf_host *host, struct probe *p)
 		snprintf(p->why, sizeof(p->why), "only with --exact");
 		return false;
 	}
+	if (p->pages && !host->opts->pages) {
+		snprintf(p->why, sizeof(p->why), "only with --working-set");
+		return false;
+	}
 	p->state = kernel_info_target(host->kernel, p, p->why, sizeof(p->why));
 	/* that a stock kernel lacks our own events is no fault of it */
 	if (p->state == PROBE_MISSING && p->instead) {
@@ -322,6 +337,7 @@ static void set_config(struct bpf_host *host, bool seeded)
 		.ends = bpf_host_has(host, "vm_destroy"),
 		.iotlb_ends = bpf_host_has(host, "iotlb_dev_end"),
 		.vfio_ends = bpf_host_has(host, "vfio_release"),
+		.page_part = host->opts->page_part,
 		.page_shift = __builtin_ctzl(sysconf(_SC_PAGESIZE)),
 	};
 	int fd = bpf_host_map(host, "ms_config");
@@ -426,6 +442,9 @@ void bpf_host_detach(struct bpf_host *host)
 		{ "ms_rings", sizeof(struct ms_ring) },
 		{ "ms_ring_vms", sizeof(struct ms_ring_vm) },
 		{ "ms_log_vms", sizeof(struct ms_log_vm) },
+		{ "ms_threads", sizeof(struct ms_thread) },
+		{ "ms_page_vms", sizeof(struct ms_page_vm) },
+		{ "ms_pages", sizeof(struct ms_page) },
 		{ "ms_iotlb_ids", sizeof(__u64) },
 		{ "ms_iotlb_devs", sizeof(struct ms_iotlb_dev) },
 		{ "ms_vdpa_ids", sizeof(__u64) },

@@ -242,6 +242,11 @@ bool bpf_host_has(const struct bpf_host *host, const char *probe)
 	return false;
 }
 
+unsigned int bpf_host_page_part(const struct bpf_host *host)
+{
+	return host->opts->page_part;
+}
+
 bool bpf_host_asked(const struct bpf_host *host, const char *source)
 {
 	/* the registry of VMs belongs to every source */

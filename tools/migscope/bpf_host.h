@@ -71,6 +71,8 @@ const struct probe *bpf_host_probes(const struct bpf_host *host, size_t *n);
 /* Attached, itself or an event that does its work. */
 bool bpf_host_has(const struct bpf_host *host, const char *probe);
 const struct kernel_info *bpf_host_kernel(const struct bpf_host *host);
+/* Of dirty pages one in 2^this is followed, if any are. */
+unsigned int bpf_host_page_part(const struct bpf_host *host);
 bool bpf_host_asked(const struct bpf_host *host, const char *source);
 
 /* Descriptor of a map, owned by the host; -ENOENT if no object with it was loaded. */

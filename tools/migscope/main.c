@@ -20,6 +20,7 @@ static const struct ms_cmd commands[] = {
 	{ "top", "the VMs that run, on a screen", cmd_top },
 	{ "record", "samples into a file, also while a command runs", cmd_record },
 	{ "report", "what a recording says, as text, JSON or a page", cmd_report },
+	{ "forecast", "does a migration converge, when, and with what downtime", cmd_forecast },
 	{ "serve", "a Prometheus endpoint, and a live page", cmd_serve },
 	{ "selfcheck", "run a known workload and compare every count", cmd_selfcheck },
 	{ "pin", "leave the probes running below a bpf file system", cmd_pin },
@@ -36,14 +37,29 @@ struct args {
 
 enum { OPT_BTF = 256, OPT_TARGET };
 
+#define PAGE_PART_MAX 16
+
 static const struct argp_option options[] = {
 	{ "exact", 'x', NULL, 0, "Hook every page that is dirtied, too (this costs)", 0 },
+	{ "working-set", 'w', "N", OPTION_ARG_OPTIONAL,
+	  "Follow which pages are dirtied again: one in N, a power of two (1; this costs)", 0 },
 	{ "btf", OPT_BTF, "FILE", 0, "Relocate the programs against this BTF", 0 },
 	{ "target", OPT_TARGET, "PROBE=FUNCTION", 0,
 	  "Attach PROBE elsewhere: for a kernel that renamed the function", 0 },
 	{ "verbose", 'v', NULL, 0, "Show what libbpf says", 0 },
 	{ 0 }
 };
+
+/* The logarithm of a power of two; more than PAGE_PART_MAX: it is none, or too large. */
+static unsigned int parse_part(const char *arg)
+{
+	char *end;
+	unsigned long n = strtoul(arg, &end, 10);
+
+	if (*end || end == arg || !n || n & (n - 1))
+		return PAGE_PART_MAX + 1;
+	return __builtin_ctzl(n);
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -52,6 +68,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 'x':
 		a->opts.exact = true;
+		return 0;
+	case 'w':
+		a->opts.pages = true;
+		a->opts.page_part = arg ? parse_part(arg) : 0;
+		if (a->opts.page_part > PAGE_PART_MAX)
+			argp_error(state, "%s: not a power of two up to %d", arg, 1 << PAGE_PART_MAX);
 		return 0;
 	case OPT_BTF:
 		a->opts.btf = arg;
@@ -103,7 +125,8 @@ static const struct argp argp = {
 	"Shows what live migration costs a KVM host: how full the dirty rings are, how long guests "
 	"stall, what a dirty bitmap costs.\v"
 	"COMMAND --help tells more. Exit status: 0 done, 1 failure, 2 usage, 3 nothing can be "
-	"measured here, 4 doctor: only a part can, 5 selfcheck: a count differs.",
+	"measured here, 4 only a part can, 5 selfcheck: a count differs, "
+	"6 forecast: a migration does not converge.",
 	NULL, help_filter, NULL
 };
 

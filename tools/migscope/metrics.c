@@ -1,27 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "metrics.h"
+#include "metrics_points.h"
+#include "working_set.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <version.h>
-
-/* Puts one value; what follows it are the values of the metric's own labels. */
-#define PUT(at, v, ...)	put(at, v, (const char *const[METRIC_LABELS + 1]){ __VA_ARGS__ })
-
-static void put(const struct metric_at *at, struct metric_value v, const char *const *label)
-{
-	at->sink->put(at->sink, at->metric, label, &v);
-}
-
-static struct metric_value count(__u64 n)
-{
-	return (struct metric_value){ .kind = METRIC_U64, .u64 = n };
-}
-
-static struct metric_value number(double d)
-{
-	return (struct metric_value){ .kind = METRIC_DOUBLE, .number = d };
-}
 
 /* Every other bound is exported: four times the one before, 1.024 us to 17.18 s. */
 static const double time_le[] = {
@@ -29,16 +13,15 @@ static const double time_le[] = {
 	67108864e-9, 268435456e-9, 1073741824e-9, 4294967296e-9, 17179869184e-9,
 };
 
-static const double fill_le[] = { 0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1 };
-
-#define BOUNDS(le) (sizeof(le) / sizeof((le)[0]))
-
 _Static_assert(BOUNDS(time_le) == MS_TIME_BUCKETS / 2 && BOUNDS(time_le) <= METRIC_BUCKETS,
 	       "the last bound stays the last");
+
+static const double fill_le[] = { 0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1 };
+
 _Static_assert(BOUNDS(fill_le) == MS_FILL_BUCKETS - 1 && BOUNDS(fill_le) <= METRIC_BUCKETS,
 	       "one bound for each bucket but the last");
 
-static void put_times(const struct metric_at *at, const struct ms_time_hist *h, const char *label)
+void put_times(const struct metric_at *at, const struct ms_time_hist *h, const char *label)
 {
 	struct metric_hist out = {
 		.le = time_le, .buckets = BOUNDS(time_le),
@@ -207,37 +190,60 @@ static void log_toggle_time(const struct metric_at *at)
 			put_times(at, &at->vm->log.op[op].time, log_op[op]);
 }
 
-/* --- devices */
+/* Pages that are dirtied within so many seconds, as far as we have looked. */
+static void working_set(const struct metric_at *at)
+{
+	static const char *const within[] = { WORKING_SET_TIMES };
+	double pages;
 
-#define DEV_METRIC(fn, has, measure, value, ...)			\
+	if (!at->vm->has_pages || !at->m->measured[MEASURE_RING_PAGES])
+		return;
+	for (size_t i = 0; i < BOUNDS(within); i++) {
+		pages = working_set_pages(&at->vm->pages, at->m->page_part, strtod(within[i], NULL));
+		if (pages >= 0)
+			PUT(at, number(pages), within[i]);
+	}
+}
+
+static void working_set_overflow(const struct metric_at *at)
+{
+	if (at->vm->has_pages && at->m->measured[MEASURE_RING_PAGES])
+		PUT(at, count(at->vm->pages.overflow));
+}
+
+static const char *const wait_name[MS_WAITS] = {
+	[MS_WAIT_RESET] = "reset", [MS_WAIT_GET] = "get", [MS_WAIT_CLEAR] = "clear",
+	[MS_WAIT_SWITCH] = "switch", [MS_WAIT_STALL] = "stall",
+};
+
+/* Only what happened: there are more kinds of threads than things that each of them does. */
+static void thread_wait(const struct metric_at *at)
+{
+	for (size_t i = 0; i < at->vm->threads && at->m->measured[MEASURE_WAITS]; i++) {
+		const struct model_thread *t = &at->vm->thread[i];
+
+		for (enum ms_wait what = 0; what < MS_WAITS; what++)
+			if (t->calls[what])
+				PUT(at, number(t->ns[what] / 1e9), t->name, wait_name[what]);
+	}
+}
+
+#define QEMU_METRIC(fn, value)						\
 static void fn(const struct metric_at *at)				\
 {									\
-	if (at->dev->has && at->m->measured[measure])			\
-		PUT(at, value, ##__VA_ARGS__);				\
+	if (at->vm->has_qemu && *at->vm->qemu.status)			\
+		PUT(at, value);						\
 }
 
-DEV_METRIC(iotlb_misses, has_iotlb, MEASURE_IOTLB_MISS, count(at->dev->iotlb.misses), "miss")
-DEV_METRIC(iotlb_pending, has_iotlb, MEASURE_IOTLB_WAIT, count(at->dev->pending))
-DEV_METRIC(iotlb_oldest, has_iotlb, MEASURE_IOTLB_WAIT, number(at->dev->oldest))
-DEV_METRIC(iotlb_entries, has_iotlb, MEASURE_IOTLB_TABLE, count(at->dev->iotlb.entries))
-DEV_METRIC(iotlb_limit, has_iotlb, MEASURE_IOTLB_TABLE, count(at->dev->iotlb.limit))
-DEV_METRIC(iotlb_evictions, has_iotlb, MEASURE_IOTLB_EVICT, count(at->dev->iotlb.evictions))
-DEV_METRIC(vfio_pinned, has_vfio, MEASURE_VFIO_PINNED,
-	   count(at->dev->vfio.pinned > 0 ? at->dev->vfio.pinned : 0))
-
-static void iotlb_service(const struct metric_at *at)
-{
-	if (at->dev->has_iotlb && at->m->measured[MEASURE_IOTLB_WAIT])
-		put_times(at, &at->dev->iotlb.service, NULL);
-}
-
-static void iotlb_updates(const struct metric_at *at)
-{
-	if (at->dev->has_iotlb && at->m->measured[MEASURE_IOTLB_UPDATE])
-		PUT(at, count(at->dev->iotlb.updates), "update");
-	if (at->dev->has_iotlb && at->m->measured[MEASURE_IOTLB_INVALIDATE])
-		PUT(at, count(at->dev->iotlb.invalidates), "invalidate");
-}
+QEMU_METRIC(qemu_rounds, count(at->vm->qemu.rounds))
+QEMU_METRIC(qemu_transferred, count(at->vm->qemu.transferred_bytes))
+QEMU_METRIC(qemu_remaining, count(at->vm->qemu.remaining_bytes))
+QEMU_METRIC(qemu_total, count(at->vm->qemu.total_bytes))
+QEMU_METRIC(qemu_rate, number(at->vm->qemu.bytes_per_second))
+QEMU_METRIC(qemu_dirty, number(at->vm->qemu.dirty_pages_per_second))
+QEMU_METRIC(qemu_expected, number(at->vm->qemu.expected_downtime_seconds))
+QEMU_METRIC(qemu_time, number(at->vm->qemu.total_seconds))
+QEMU_METRIC(qemu_downtime, number(at->vm->qemu.downtime_seconds))
 
 /* --- ourselves */
 
@@ -270,6 +276,8 @@ static void map_full(const struct metric_at *at)
 	PUT(at, count(at->m->self[MS_SELF_STATE_FULL]), "states");
 	PUT(at, count(at->m->self[MS_SELF_PENDING_FULL]), "calls");
 	PUT(at, count(at->m->self[MS_SELF_PUSH_FULL]), "pushes");
+	PUT(at, count(at->m->self[MS_SELF_DEVS_FULL]), "devices");
+	PUT(at, count(at->m->self[MS_SELF_THREADS_FULL]), "threads");
 }
 
 static void events_lost(const struct metric_at *at)
@@ -304,6 +312,8 @@ SELF_METRIC(process_start, number(at->self->start_time))
 #define LOG	"dirty_log"
 #define IOTLB	"vhost_iotlb"
 #define VFIO	"vfio"
+#define VDPA	"vdpa"
+#define QEMU	"qemu"
 #define SELF	"self"
 
 const struct metric metrics[] = {
@@ -353,6 +363,16 @@ const struct metric metrics[] = {
 	  "Harvested entries that named no page of the VM.",
 	  RING, METRIC_VM, { "reason" }, ring_rejected },
 
+	{ "working_set_pages", METRIC_GAUGE, "pages",
+	  "Different pages that are dirtied within so many seconds, on average since we look.",
+	  RING, METRIC_VM, { "within" }, working_set },
+	{ "working_set_overflow", METRIC_COUNTER, NULL,
+	  "Times that a page found no room among those whose dirtying is followed.",
+	  RING, METRIC_VM, { NULL }, working_set_overflow },
+	{ "thread_wait_seconds", METRIC_COUNTER, "seconds",
+	  "Time that the VMM's threads of this kind spent in tracking, or stalled by it.",
+	  RING, METRIC_VM, { "thread", "op" }, thread_wait },
+
 	{ "dirty_log_sync_seconds", METRIC_HISTOGRAM, "seconds",
 	  "KVM_GET_DIRTY_LOG and KVM_CLEAR_DIRTY_LOG: the work under slots_lock.",
 	  LOG, METRIC_VM, { "op" }, log_sync_time },
@@ -367,7 +387,7 @@ const struct metric metrics[] = {
 	  "Dirty logging switched for a slot.", LOG, METRIC_VM, { "op" }, log_toggle_time },
 
 	{ "iotlb_lookups", METRIC_COUNTER, NULL, "Translations that were looked up, by result.",
-	  IOTLB, METRIC_DEV, { "result" }, iotlb_misses },
+	  IOTLB, METRIC_DEV, { "result" }, iotlb_lookups },
 	{ "iotlb_miss_service_seconds", METRIC_HISTOGRAM, "seconds",
 	  "From a miss to the update that answers it.", IOTLB, METRIC_DEV, { NULL }, iotlb_service },
 	{ "iotlb_pending_misses", METRIC_GAUGE, NULL, "Addresses that are waited for now.",
@@ -382,8 +402,60 @@ const struct metric metrics[] = {
 	  IOTLB, METRIC_DEV, { NULL }, iotlb_evictions },
 	{ "iotlb_updates", METRIC_COUNTER, NULL, "Messages that were accepted.",
 	  IOTLB, METRIC_DEV, { "op" }, iotlb_updates },
+	{ "iotlb_map_errors", METRIC_COUNTER, NULL, "Messages that were refused, by errno.",
+	  IOTLB, METRIC_DEV, { "errno" }, iotlb_map_errors },
+
+	{ "vdpa_op_seconds", METRIC_HISTOGRAM, "seconds",
+	  "What was asked of a vDPA device, and its process's messages about memory.",
+	  VDPA, METRIC_DEV, { "op" }, vdpa_times },
+	{ "vdpa_vq_kicks", METRIC_COUNTER, NULL, "Kicks of its queues that were seen.",
+	  VDPA, METRIC_DEV, { NULL }, vdpa_kicks },
+	{ "vdpa_vq_events", METRIC_COUNTER, NULL, "Events of its queues.",
+	  VDPA, METRIC_DEV, { "op" }, vdpa_callbacks },
+	{ "vdpa_pinned_bytes", METRIC_GAUGE, "bytes", "Memory pinned by the process that has it open.",
+	  VDPA, METRIC_DEV, { NULL }, vdpa_pinned },
+
 	{ "vfio_pinned_pages", METRIC_GAUGE, "pages", "Pages that devices hold.",
 	  VFIO, METRIC_DEV, { NULL }, vfio_pinned },
+
+	{ "vfio_pin_seconds", METRIC_HISTOGRAM, "seconds",
+	  "Pins and unpins by devices, maps and unmaps by their process.",
+	  VFIO, METRIC_DEV, { "op" }, vfio_times },
+	{ "vfio_dirty_get_seconds", METRIC_HISTOGRAM, "seconds",
+	  "Dirty bitmaps that were asked for, alone or with an unmap.",
+	  VFIO, METRIC_DEV, { "op" }, vfio_get_times },
+	{ "vfio_dirty_get_bytes", METRIC_COUNTER, "bytes", "Bitmap written to user space.",
+	  VFIO, METRIC_DEV, { NULL }, vfio_get_bytes },
+	{ "vfio_dirty_pages_reported", METRIC_COUNTER, NULL, "Pages that these bitmaps showed as dirty.",
+	  VFIO, METRIC_DEV, { NULL }, vfio_dirty_pages },
+	{ "vfio_dirty_scope_full", METRIC_GAUGE, NULL,
+	  "1: a device may write anywhere, all that is mapped counts as dirty.",
+	  VFIO, METRIC_DEV, { NULL }, vfio_scope },
+	{ "vfio_dirty_tracking", METRIC_GAUGE, NULL, "1: dirty tracking is on.",
+	  VFIO, METRIC_DEV, { NULL }, vfio_tracking },
+	{ "vfio_dma_mappings", METRIC_GAUGE, NULL, "Mappings that the container has.",
+	  VFIO, METRIC_DEV, { NULL }, vfio_mappings },
+	{ "vfio_dma_mappings_available", METRIC_GAUGE, NULL, "Mappings that it may have beyond those.",
+	  VFIO, METRIC_DEV, { NULL }, vfio_available },
+
+	{ "qemu_rounds", METRIC_GAUGE, NULL, "QEMU's dirty-sync-count of its migration (--qmp).",
+	  QEMU, METRIC_VM, { NULL }, qemu_rounds },
+	{ "qemu_transferred_bytes", METRIC_GAUGE, "bytes", "What QEMU says that it has sent.",
+	  QEMU, METRIC_VM, { NULL }, qemu_transferred },
+	{ "qemu_remaining_bytes", METRIC_GAUGE, "bytes", "What QEMU says is left to be sent.",
+	  QEMU, METRIC_VM, { NULL }, qemu_remaining },
+	{ "qemu_total_bytes", METRIC_GAUGE, "bytes", "Memory of the VM, as QEMU says.",
+	  QEMU, METRIC_VM, { NULL }, qemu_total },
+	{ "qemu_sent_rate", METRIC_GAUGE, NULL, "Bytes that QEMU sends in a second, as it says.",
+	  QEMU, METRIC_VM, { NULL }, qemu_rate },
+	{ "qemu_dirty_pages_rate", METRIC_GAUGE, NULL, "QEMU's dirty-pages-rate, pages in a second.",
+	  QEMU, METRIC_VM, { NULL }, qemu_dirty },
+	{ "qemu_expected_downtime_seconds", METRIC_GAUGE, "seconds", "QEMU's expected-downtime.",
+	  QEMU, METRIC_VM, { NULL }, qemu_expected },
+	{ "qemu_migration_seconds", METRIC_GAUGE, "seconds", "QEMU's total-time of its migration.",
+	  QEMU, METRIC_VM, { NULL }, qemu_time },
+	{ "qemu_downtime_seconds", METRIC_GAUGE, "seconds", "QEMU's downtime, once it is over.",
+	  QEMU, METRIC_VM, { NULL }, qemu_downtime },
 
 	{ "probe_attached", METRIC_GAUGE, NULL,
 	  "1: attached; 0: wanted, and missing or refused (migscope doctor says why).",

@@ -16,6 +16,7 @@ enum ms_exit {
 	MS_EXIT_BLIND = 3,	/* nothing of what was asked for can be measured here */
 	MS_EXIT_PARTIAL = 4,	/* doctor: some of it cannot */
 	MS_EXIT_DIFFERS = 5,	/* selfcheck: a count is not what it should be */
+	MS_EXIT_DIVERGES = 6,	/* forecast: a migration does not converge */
 };
 
 #define MS_TARGETS_MAX 16
@@ -25,6 +26,8 @@ struct ms_opts {
 	const char *target[MS_TARGETS_MAX];	/* PROBE=FUNCTION */
 	size_t targets;
 	bool exact;
+	bool pages;		/* follow which pages are dirtied again */
+	unsigned int page_part;	/* of these one in 2^page_part */
 	bool verbose;
 };
 
@@ -49,6 +52,7 @@ int cmd_stat(const struct ms_opts *opts, int argc, char **argv);
 int cmd_top(const struct ms_opts *opts, int argc, char **argv);
 int cmd_record(const struct ms_opts *opts, int argc, char **argv);
 int cmd_report(const struct ms_opts *opts, int argc, char **argv);
+int cmd_forecast(const struct ms_opts *opts, int argc, char **argv);
 int cmd_serve(const struct ms_opts *opts, int argc, char **argv);
 int cmd_selfcheck(const struct ms_opts *opts, int argc, char **argv);
 int cmd_pin(const struct ms_opts *opts, int argc, char **argv);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "model.h"
 #include "bpf_host.h"
+#include "threads.h"
 #include "vm_names.h"
 
 #include <bpf/bpf.h>
@@ -202,6 +203,9 @@ int model_sample(struct bpf_host *host, struct vm_names *names,
 	for (size_t i = 0; i < SOURCES; i++)
 		if (bpf_host_asked(host, sources[i]->name))
 			sources[i]->measures(host, m->measured);
+	m->measured[MEASURE_WAITS] = m->measured[MEASURE_RING_RESET_TIME] || m->measured[MEASURE_RING_FULL] ||
+				     m->measured[MEASURE_LOG_GET];
+	m->page_part = bpf_host_page_part(host);
 
 	bpf_host_discover(host);
 	err = bpf_host_walk(host, "ms_vms", sizeof(struct ms_vm), collect_vm, &c);
@@ -233,6 +237,9 @@ int model_sample(struct bpf_host *host, struct vm_names *names,
 			goto fail;
 	}
 	model_dev_sort(m);
+	err = threads_sample(host, m);
+	if (err)
+		goto fail;
 	read_self(host, m);
 	return 0;
 fail:
@@ -242,8 +249,10 @@ fail:
 
 void model_free(struct model *m)
 {
-	for (size_t i = 0; i < m->vms; i++)
+	for (size_t i = 0; i < m->vms; i++) {
 		free(m->vm[i].vcpu);
+		free(m->vm[i].thread);
+	}
 	free(m->vm);
 	free(m->dev);
 	memset(m, 0, sizeof(*m));

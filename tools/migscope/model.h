@@ -10,7 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <migscope/dirty_log.h>
+#include <migscope/dirty_pages.h>
 #include <migscope/dirty_ring.h>
+#include <migscope/threads.h>
 #include <migscope/vdpa.h>
 #include <migscope/vfio.h>
 #include <migscope/vhost_iotlb.h>
@@ -25,6 +27,23 @@ struct model_vcpu {
 	struct ms_ring ring;		/* with the pushes since its last reset folded in */
 	uint32_t used;			/* entries, at the time of the sample */
 	__u64 pushes_exact;
+};
+
+#define MODEL_THREADS	8	/* kinds of threads of a VM; what there is beyond goes to the last */
+
+/* Threads of a VMM whose names differ by their numbers only, e.g. `CPU N/KVM`. */
+struct model_thread {
+	char name[MS_COMM_LEN + 8];	/* without control characters */
+	__u64 ns[MS_WAITS], calls[MS_WAITS];
+};
+
+/* What QEMU says of its migration, times in s, sizes in bytes; as of query-migrate. */
+struct model_qemu {
+	char status[24];		/* empty: no migration yet */
+	double total_seconds, setup_seconds, downtime_seconds, expected_downtime_seconds;
+	__u64 rounds, transferred_bytes, remaining_bytes, total_bytes;
+	__u64 normal_pages, zero_pages;
+	double bytes_per_second, dirty_pages_per_second;
 };
 
 struct model_vm {
@@ -44,6 +63,15 @@ struct model_vm {
 
 	bool has_log;
 	struct ms_log_vm log;
+
+	bool has_pages;			/* which pages are dirtied again */
+	struct ms_page_vm pages;
+
+	struct model_thread *thread;	/* of its VMM, those of a kind together, by name */
+	size_t threads;
+
+	bool has_qemu;			/* its VMM was asked */
+	struct model_qemu qemu;
 };
 
 /* A device that a process holds, which is most often a VM's. */
@@ -76,6 +104,8 @@ enum model_measure {
 	MEASURE_RING_RESET_WORK,	/* MMU calls, rejected entries, lock holds */
 	MEASURE_RING_STALL_RUN,		/* a stall is measured until the vCPU runs again */
 	MEASURE_RING_EXACT,
+	MEASURE_RING_PAGES,		/* which pages are dirtied again */
+	MEASURE_WAITS,			/* threads that wait for any of it */
 	MEASURE_LOG_GET,
 	MEASURE_LOG_CLEAR,
 	MEASURE_LOG_TOGGLE,
@@ -148,6 +178,7 @@ struct model {
 	double interval;		/* s since the sample before; 0 for the first */
 	bool measured[MEASURES];
 	__u64 self[MS_SELF_COUNT];
+	unsigned int page_part;		/* of dirty pages one in 2^page_part is followed */
 	struct model_vm *vm;		/* by id */
 	size_t vms;
 	struct model_dev *dev;		/* by id */

@@ -42,6 +42,8 @@ static const struct probe table[] = {
 	  "kvm_dirty_ring_reset", "kvm", 2, false, "reset duration" },
 	{ RING, "ring_push", "dirty_ring.exact", "ms_ring_push", PROBE_TRACEPOINT,
 	  "kvm_dirty_ring_push", "kvm", 3, true, "pushes one by one, exact high-water mark" },
+	{ RING, "ring_pages", "dirty_ring.pages", "ms_ring_pages", PROBE_TRACEPOINT,
+	  "kvm_dirty_ring_reset", "kvm", 1, false, "working set: which pages are dirtied again", NULL, true },
 	{ RING, "push_free", "dirty_ring.exact.fentry", "ms_push_free", PROBE_FENTRY,
 	  "kvm_dirty_ring_free", "kvm", 1, true, "exact pushes of rings that ended" },
 	{ RING, "vcpu_run", "dirty_ring.exact.fentry", "ms_vcpu_run", PROBE_FENTRY,

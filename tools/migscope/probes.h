@@ -38,6 +38,7 @@ struct probe {
 	bool exact;
 	const char *gives;
 	const char *instead;	/* probes that this event takes the place of; NULL: no event of ours */
+	bool pages;		/* only when it is asked which pages are dirtied again */
 
 	/* filled by bpf_host */
 	enum probe_state state;

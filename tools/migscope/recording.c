@@ -75,7 +75,7 @@ struct recording {
 	const struct model *m;
 	struct probe *probe;		/* as they were written last */
 	size_t probes;
-	struct { __u64 id; bool alive; } *vms;
+	struct { __u64 id; bool alive; char qemu[24]; } *vms;
 	size_t n_vms;
 	__u64 lost;
 	int err;
@@ -334,6 +334,7 @@ static int put_vm(struct recording *r, const struct model_vm *vm)
 			return -ENOMEM;
 		r->vms = more;
 		r->vms[r->n_vms].id = vm->id;
+		r->vms[r->n_vms].qemu[0] = '\0';
 		r->vms[r->n_vms++].alive = true;
 		snprintf(what, sizeof(what), "%s: %s", vm->name, r->samples > 1 ? "appeared" : "was there");
 		err = event(r, vm->id, "vm_seen", what);
@@ -344,6 +345,12 @@ static int put_vm(struct recording *r, const struct model_vm *vm)
 		r->vms[i].alive = false;
 		snprintf(what, sizeof(what), "%s: ended", vm->name);
 		err = event(r, vm->id, "vm_ended", what);
+		if (err)
+			return err;
+	}
+	if (vm->has_qemu && strcmp(r->vms[i].qemu, vm->qemu.status)) {
+		snprintf(r->vms[i].qemu, sizeof(r->vms[i].qemu), "%s", vm->qemu.status);
+		err = event(r, vm->id, "qemu", vm->qemu.status);
 		if (err)
 			return err;
 	}
@@ -424,6 +431,7 @@ static int put_lost(struct recording *r, const struct model *m)
 
 	for (int i = MS_SELF_VMS_FULL; i <= MS_SELF_PUSH_FULL; i++)
 		lost += m->self[i];
+	lost += m->self[MS_SELF_DEVS_FULL] + m->self[MS_SELF_THREADS_FULL];
 	if (lost == r->lost)
 		return 0;
 	snprintf(what, sizeof(what), "%llu events could not be counted", lost - r->lost);

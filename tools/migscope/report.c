@@ -308,10 +308,11 @@ static struct json_object *read_sessions(struct reader *r, const struct report_o
 	return list;
 }
 
-static struct json_object *read_samples(struct reader *r)
+/* A column of all samples. */
+static struct json_object *read_samples(struct reader *r, const char *sql)
 {
 	struct json_object *list = json_object_new_array();
-	sqlite3_stmt *s = prepare(r, "SELECT time FROM sample ORDER BY id", -1LL);
+	sqlite3_stmt *s = prepare(r, sql, -1LL);
 
 	while (row(r, s)) {
 		char text[40];
@@ -373,7 +374,9 @@ struct json_object *report_read(const char *path, const struct report_options *o
 			       rows(&r, "SELECT s.time AS time, e.* FROM event e, sample s WHERE s.id = e.sample"
 					" ORDER BY e.rowid"));
 	json_object_object_add(report, "sessions", read_sessions(&r, o));
-	json_object_object_add(report, "samples", read_samples(&r));
+	json_object_object_add(report, "samples", read_samples(&r, "SELECT time FROM sample ORDER BY id"));
+	json_object_object_add(report, "elapsed",
+			       read_samples(&r, "SELECT elapsed FROM sample ORDER BY id"));
 	json_object_object_add(report, "vms", read_vms(&r));
 	json_object_object_add(report, "host", read_series(&r, 0));
 	if (r.failed) {

@@ -1,41 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "report.h"
+#include "report_get.h"
 
 #include <stdbool.h>
 #include <string.h>
 #include <time.h>
-
-static struct json_object *member(struct json_object *o, const char *key)
-{
-	struct json_object *value = NULL;
-
-	json_object_object_get_ex(o, key, &value);
-	return value;
-}
-
-static const char *text(struct json_object *o, const char *key)
-{
-	struct json_object *value = member(o, key);
-
-	return value ? json_object_get_string(value) : "";
-}
-
-static double number(struct json_object *o, const char *key)
-{
-	return json_object_get_double(member(o, key));
-}
-
-static size_t length(struct json_object *o, const char *key)
-{
-	struct json_object *list = member(o, key);
-
-	return list ? json_object_array_length(list) : 0;
-}
-
-static struct json_object *item(struct json_object *o, const char *key, size_t i)
-{
-	return json_object_array_get_idx(member(o, key), i);
-}
 
 static const char *stamp(char *buf, size_t size, double time)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "bpf_host.h"
 #include "model.h"
+#include "working_set.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -22,6 +23,7 @@ static void measures(const struct bpf_host *host, bool *measured)
 					    bpf_host_has(host, "ring_reset_end");
 	measured[MEASURE_RING_RESET_WORK] = bpf_host_has(host, "ring_reset_done");
 	measured[MEASURE_RING_STALL_RUN] = bpf_host_has(host, "vcpu_run");
+	measured[MEASURE_RING_PAGES] = bpf_host_has(host, "ring_pages");
 	measured[MEASURE_RING_EXACT] = bpf_host_has(host, "ring_push");
 }
 
@@ -246,6 +248,13 @@ static long read_consistent(struct bpf_host *host, struct model *m, struct ms_ri
 	}
 }
 
+static void read_pages(struct bpf_host *host, struct model_vm *vm)
+{
+	int fd = bpf_host_map(host, "ms_page_vms");
+
+	vm->has_pages = fd >= 0 && !bpf_map_lookup_elem(fd, &vm->id, &vm->pages);
+}
+
 static int sample(struct bpf_host *host, struct model *m)
 {
 	struct rings r = { .host = host, .m = m };
@@ -265,8 +274,10 @@ static int sample(struct bpf_host *host, struct model *m)
 		if (!r.n || now[r.n - 1].ring != now[i].ring)
 			now[r.n++] = now[i];
 	r.now = now;
-	for (size_t i = 0; i < m->vms; i++)
+	for (size_t i = 0; i < m->vms; i++) {
 		read_recent(m, &m->vm[i]);
+		read_pages(host, &m->vm[i]);
+	}
 	for (size_t i = 0; i < r.n && !err; i++)
 		err = add_ring(m, &now[i]);
 	if (!err && !bpf_host_has(host, "ring_free"))
@@ -280,12 +291,38 @@ static int sample(struct bpf_host *host, struct model *m)
 	return err;
 }
 
+struct forget {
+	int fd;
+	__u64 vm;
+};
+
+static int forget_page(unsigned long long key, const void *value, void *arg)
+{
+	const struct ms_page *page = value;
+	struct forget *f = arg;
+
+	if (page->vm == f->vm)
+		bpf_map_delete_elem(f->fd, &key);
+	return 0;
+}
+
+static void forget_pages(struct bpf_host *host, __u64 vm)
+{
+	struct forget f = { bpf_host_map(host, "ms_pages"), vm };
+	int fd = bpf_host_map(host, "ms_page_vms");
+
+	/* the walk is over all pages: only for a VM that has some */
+	if (fd >= 0 && f.fd >= 0 && !bpf_map_delete_elem(fd, &vm))
+		bpf_host_walk(host, "ms_pages", sizeof(struct ms_page), forget_page, &f);
+}
+
 static void forget(struct bpf_host *host, __u64 vm)
 {
 	int fd = bpf_host_map(host, "ms_ring_vms");
 
 	if (fd >= 0)
 		bpf_map_delete_elem(fd, &vm);
+	forget_pages(host, vm);
 	/* its rings went before it where ends are hooked, else the next sample finds them */
 }
 

@@ -87,7 +87,9 @@ class Machine:
             "-nodefaults", "-display", "none", "-kernel", opt.guest,
             "-append", f"area={opt.memory} base={BASE_MIB} rate={opt.rate} pattern={opt.pattern} cpus={opt.vcpus}",
             "-debugcon", "file:" + self.reports.path,
-            "-qmp", f"unix:{where}/{role}.qmp,server=on,wait=off", *extra(memory)]
+            "-qmp", f"unix:{where}/{role}.qmp,server=on,wait=off",
+            # a second one, for who watches
+            "-qmp", f"unix:{where}/{role}.watch.qmp,server=on,wait=off", *extra(memory)]
         self.log = open(os.path.join(where, role + ".log"), "w+", encoding="utf-8", errors="replace")
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self.qmp = None

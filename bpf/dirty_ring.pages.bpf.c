@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Source dirty_ring, on request: which pages are dirtied again, and after how long.
+ *
+ * A reset clears the flags of the entries that it takes and leaves the rest of them as
+ * it was. They are written over when the ring has gone round, for which vCPUs would have to
+ * push all but the reserved entries between the reset and its tracepoint. Entries are
+ * user space's to write: they are hashed, and nothing is computed from them.
+ */
+#include "dirty_ring.h"
+#include <migscope/dirty_pages.h>
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MS_MAX_PAGES);
+	__type(key, u64);
+	__type(value, struct ms_page);
+} ms_pages SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MS_MAX_VMS);
+	__type(key, u64);
+	__type(value, struct ms_page_vm);
+} ms_page_vms SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct ms_page_vm);
+} ms_page_vm_zero SEC(".maps");
+
+#define MS_ENTRIES	8	/* read at a time */
+
+/* include/uapi/linux/kvm.h */
+struct ms_entry {
+	u32 flags;
+	u32 slot;
+	u64 offset;
+};
+
+struct ms_walk {
+	struct ms_page_vm *v;
+	void *entries;
+	u64 vm, now, mask;
+	u32 at, end, size;
+};
+
+static __always_inline u64 ms_page_key(u64 vm, u32 slot, u64 offset)
+{
+	u64 x = (vm << 40 ^ (u64)slot << 32) + offset;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
+	return x ^ x >> 31;
+}
+
+static __always_inline void ms_page_seen(struct ms_walk *w, struct ms_entry *entry)
+{
+	u64 key = ms_page_key(w->vm, entry->slot, entry->offset);
+	struct ms_page new = { .vm = w->vm, .last_ns = w->now };
+	struct ms_page_vm *v = w->v;
+	struct ms_page *page;
+	bool first;
+	u32 b;
+
+	/* the map hashes the key as well: any bits of it will do */
+	if (key & w->mask)
+		return;
+	/* what the first reset shows was dirtied before we looked: known, but not counted */
+	first = v->resets <= 1;
+	v->seen += !first;
+	page = bpf_map_lookup_elem(&ms_pages, &key);
+	if (page) {
+		b = ms_gap_bucket(w->now - page->last_ns);
+		if (b < MS_GAP_BUCKETS && !first)
+			v->gap[b]++;
+		page->last_ns = w->now;
+		return;
+	}
+	if (v->kept >= MS_VM_PAGES || bpf_map_update_elem(&ms_pages, &key, &new, BPF_NOEXIST)) {
+		v->overflow++;
+		return;
+	}
+	v->kept++;
+	b = ms_gap_bucket(w->now - v->since_ns);
+	if (b < MS_GAP_BUCKETS && !first)
+		v->first[b]++;
+}
+
+/* A few entries more; they lie beside each other but where the ring begins anew. */
+static long ms_entries_seen(u64 i, struct ms_walk *w)
+{
+	struct ms_entry entry[MS_ENTRIES];
+	u32 n = w->end - w->at, from = w->at & (w->size - 1);
+
+	if (n > MS_ENTRIES)
+		n = MS_ENTRIES;
+	if (n > w->size - from)
+		n = w->size - from;
+	if (!n || n > MS_ENTRIES)
+		return 1;
+	w->at += n;
+	if (bpf_probe_read_kernel(entry, n * sizeof(entry[0]), w->entries + (u64)from * sizeof(entry[0]))) {
+		w->v->unread += n;
+		return 0;
+	}
+	for (u32 k = 0; k < MS_ENTRIES; k++)
+		if (k < n)
+			ms_page_seen(w, &entry[k]);
+	return 0;
+}
+
+SEC("tp_btf/kvm_dirty_ring_reset")
+int BPF_PROG(ms_ring_pages, struct kvm_dirty_ring *ring)
+{
+	struct ms_config *config = ms_config_get();
+	struct ms_walk w = {};
+	struct ms_ring *r;
+	bool old;
+
+	if (!ring || !config)
+		return 0;
+	r = ms_ring_get(ring, &old);
+	if (!r || old)
+		return 0;
+	w.v = ms_state_of(&ms_page_vms, r->vm, &ms_page_vm_zero);
+	if (!w.v)
+		return 0;
+	w.entries = BPF_CORE_READ(ring, dirty_gfns);
+	w.vm = r->vm;
+	w.now = bpf_ktime_get_ns();
+	w.mask = (1ULL << (config->page_part & 31)) - 1;
+	w.at = r->pages_reset;
+	w.end = BPF_CORE_READ(ring, reset_index);
+	w.size = r->size;
+	r->pages_reset = w.end;
+	/* resets of one VM exclude each other by slots_lock */
+	w.v->resets += !BPF_CORE_READ(ms_ring_vcpu(ring), vcpu_idx);
+	if (!w.v->since_ns)
+		w.v->since_ns = w.now;
+	w.v->last_ns = w.now;
+	if (!w.size || w.end - w.at > w.size)
+		return 0;
+	bpf_loop(w.size / MS_ENTRIES + 2, ms_entries_seen, &w, 0);
+	return 0;
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The model is QEMU's migration thread. Ten times a second it may send a tenth of its
+ * bandwidth, or when it is late. Before each of these, if what is left could be sent within the downtime limit,
+ * it collects the dirty pages; if what is left then still could, it stops the VM, collects once
+ * more and sends the rest without a limit. So a round ends when its rest is small, not when it is
+ * empty; that rest stays dirty beside what was dirtied meanwhile.
+ */
+#include "forecast.h"
+
+#include <math.h>
+#include <string.h>
+
+#define TICK_S		0.1
+#define NEAR		1.03	/* times that lie closer are one */
+#define SEARCH_STEPS	40
+
+static void merge(struct forecast_curve *c, size_t i, double seconds, double bytes, double weight)
+{
+	double all = c->point[i].weight + weight;
+
+	c->point[i].seconds = (c->point[i].seconds * c->point[i].weight + seconds * weight) / all;
+	c->point[i].bytes = (c->point[i].bytes * c->point[i].weight + bytes * weight) / all;
+	c->point[i].weight = all;
+}
+
+static void drop_closest(struct forecast_curve *c)
+{
+	size_t closest = 1;
+
+	for (size_t i = 1; i < c->points; i++)
+		if (c->point[i].seconds / c->point[i - 1].seconds <
+		    c->point[closest].seconds / c->point[closest - 1].seconds)
+			closest = i;
+	merge(c, closest - 1, c->point[closest].seconds, c->point[closest].bytes, c->point[closest].weight);
+	c->points--;
+	memmove(&c->point[closest], &c->point[closest + 1], (c->points - closest) * sizeof(c->point[0]));
+}
+
+void forecast_curve_add(struct forecast_curve *c, double seconds, double bytes)
+{
+	size_t at = 0;
+
+	if (!(seconds > 0) || !(bytes >= 0) || !isfinite(seconds + bytes))
+		return;
+	while (at < c->points && c->point[at].seconds < seconds)
+		at++;
+	if (at < c->points && c->point[at].seconds < seconds * NEAR) {
+		merge(c, at, seconds, bytes, 1);
+		return;
+	}
+	if (at && c->point[at - 1].seconds * NEAR > seconds) {
+		merge(c, at - 1, seconds, bytes, 1);
+		return;
+	}
+	if (c->points == FORECAST_POINTS) {
+		drop_closest(c);
+		forecast_curve_add(c, seconds, bytes);
+		return;
+	}
+	memmove(&c->point[at + 1], &c->point[at], (c->points - at) * sizeof(c->point[0]));
+	c->point[at].seconds = seconds;
+	c->point[at].bytes = bytes;
+	c->point[at].weight = 1;
+	c->points++;
+}
+
+double forecast_dirtied(const struct forecast_curve *c, double seconds)
+{
+	double t0 = 0, b0 = 0, slope = 0, bytes;
+	size_t i;
+
+	/* noise must not make it fall */
+	for (i = 0; i < c->points; i++) {
+		bytes = fmax(b0, c->point[i].bytes);
+		slope = (bytes - b0) / (c->point[i].seconds - t0);
+		if (c->point[i].seconds >= seconds)
+			break;
+		t0 = c->point[i].seconds;
+		b0 = bytes;
+	}
+	bytes = b0 + slope * (seconds - t0);
+	return c->most > 0 ? fmin(bytes, c->most) : bytes;
+}
+
+/* What is dirty of @left bytes and of @more that were dirtied, of which some are the same. */
+static double both(const struct forecast_curve *c, double left, double more)
+{
+	if (c->most <= 0)
+		return left + more;
+	left = fmin(left, c->most);
+	return left + more * (1 - left / c->most);
+}
+
+void forecast_run(const struct forecast_curve *c, const struct forecast_plan *p, struct forecast *f)
+{
+	double enough = p->bandwidth * p->downtime, left = p->left, since = p->since, wait;
+
+	memset(f, 0, sizeof(*f));
+	f->least = left;
+	while (f->seconds < p->most_seconds) {
+		wait = TICK_S;
+		if (left <= enough) {
+			wait = fmax(0, TICK_S - p->sync);
+			since += p->sync;
+			f->seconds += p->sync;
+			left = both(c, left, forecast_dirtied(c, since));
+			since = 0;
+			f->rounds++;
+			f->least = fmin(f->least, left);
+			if (left <= enough) {
+				f->converges = true;
+				break;
+			}
+		}
+		left = fmax(0, left - p->bandwidth * TICK_S);
+		since += wait;
+		f->seconds += wait;
+	}
+	if (!f->converges)
+		return;
+	/* the VM stands still, but ran on while the last pages were collected */
+	f->last = both(c, left, forecast_dirtied(c, p->sync));
+	f->downtime = p->overhead + p->sync + f->last / fmax(p->last_bandwidth, p->bandwidth);
+	f->seconds += f->downtime;
+	f->rounds++;
+}
+
+/* The least value of *@what, which is part of @p, for which it converges; 0: none. */
+static double least(const struct forecast_curve *c, struct forecast_plan *p, double *what, double most)
+{
+	double low = 0, high = most;
+	struct forecast f;
+
+	*what = most;
+	forecast_run(c, p, &f);
+	if (!f.converges)
+		return 0;
+	for (int i = 0; i < SEARCH_STEPS && high - low > 1e-3 * high; i++) {
+		/* it may be anywhere: first its size, then its digits */
+		*what = low > 0 ? (low + high) / 2 : high / 2;
+		forecast_run(c, p, &f);
+		if (f.converges)
+			high = *what;
+		else
+			low = *what;
+	}
+	return high;
+}
+
+double forecast_bandwidth(const struct forecast_curve *c, const struct forecast_plan *p, double most)
+{
+	struct forecast_plan try = *p;
+
+	return least(c, &try, &try.bandwidth, most);
+}
+
+double forecast_downtime(const struct forecast_curve *c, const struct forecast_plan *p, double most)
+{
+	struct forecast_plan try = *p;
+
+	return least(c, &try, &try.downtime, most);
+}
