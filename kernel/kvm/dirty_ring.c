@@ -130,6 +130,29 @@ struct gathered {
 	bool ordered;
 };
 
+/* Flags and slot of an entry: read at once, as they are compared at once. */
+union entry_head {
+	struct {
+		u32 flags;
+		u32 slot;
+	};
+	u64 word;
+};
+
+/*
+ * Where the last entry fell.  The next falls there, too, if its head is the same
+ * and its offset is one of these.
+ */
+struct window {
+	u64 head;				/* flags say RESET */
+	u64 first;				/* offset of the first page that there is */
+	u64 npages;				/* 0: no entry falls here */
+	u32 shift;				/* which page of the window that is */
+	unsigned long pages;			/* those found, from the first on */
+	unsigned long *mask;			/* where they go to in the end */
+	const struct slot_ref *ref;
+};
+
 static struct ring_state *ring_state(struct kvm_dirty_ring *ring)
 {
 	return (struct ring_state *)(ring->dirty_gfns + ring->size);
@@ -181,6 +204,9 @@ int kvm_dirty_ring_alloc(struct kvm_dirty_ring *ring, int index, u32 size)
 	BUILD_BUG_ON(KVM_MEM_MAX_NR_PAGES + WINDOW_PAGES > 1UL << PAGE_BITS);
 	BUILD_BUG_ON(KVM_DIRTY_RING_MAX_ENTRIES > 1 << NUMBER_BITS);
 	BUILD_BUG_ON(WINDOW_PAGES != 1 << WINDOW_SHIFT);
+	BUILD_BUG_ON(offsetof(struct kvm_dirty_gfn, flags) ||
+		     offsetof(struct kvm_dirty_gfn, slot) !=
+		     offsetof(union entry_head, slot));
 
 	/* Up to some MiB for each vCPU that user space asks for: its to pay. */
 	ring->dirty_gfns = __vmalloc(size + behind, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
@@ -377,6 +403,91 @@ static u32 window_number(const struct ring_scratch *s, struct gathered *g,
 	return number;
 }
 
+static void put_window(struct window *w)
+{
+	if (w->pages)
+		*w->mask |= w->pages << w->shift;
+	w->pages = 0;
+}
+
+/*
+ * Take the first entry of a window: put away the pages of the one before, and
+ * find out where this one falls.  False if it was not harvested; an entry that
+ * names no page of the VM is taken, and falls nowhere.
+ */
+static bool enter_window(struct kvm *kvm, struct kvm_dirty_ring *ring,
+			 struct gathered *g, struct reset_report *report,
+			 struct kvm_dirty_gfn *entry, struct window *w)
+{
+	const struct ring_scratch s = ring_scratch(ring);
+	union entry_head head;
+	u64 offset, page, before;
+	u32 bit;
+
+	/* Pairs with the release of user space. */
+	head.word = smp_load_acquire((u64 *)entry);
+	if (!(head.flags & KVM_DIRTY_GFN_F_RESET))
+		return false;
+	offset = READ_ONCE(entry->offset);
+
+	put_window(w);
+	if (!w->ref || w->ref->slot != head.slot)
+		w->ref = find_slot(kvm, ring_state(ring), head.slot);
+
+	/* The offset may be anything: compare before adding to it. */
+	if (unlikely(!w->ref || offset >= w->ref->npages)) {
+		report->rejected++;
+		report->rejected_slot += !w->ref || !w->ref->npages;
+		w->npages = 0;
+		return true;
+	}
+
+	page = w->ref->base + offset;
+	bit = page & WINDOW_MASK;
+	/* The first window of a slot may begin before the slot does. */
+	before = min_t(u64, bit, offset);
+	w->shift = bit - before;
+	w->first = offset - before;
+	w->npages = min_t(u64, WINDOW_PAGES - w->shift, w->ref->npages - w->first);
+	w->head = head.word;
+	w->mask = &s.mask[window_number(&s, g, page >> WINDOW_SHIFT,
+					ring->size - 1)];
+	w->pages = BIT(before);
+	return true;
+}
+
+/*
+ * Take what user space harvested of @count entries from @at on, which do not go
+ * beyond the end of the array; returns how many that were.
+ *
+ * Entries of one window often follow one another, and to tell that one does
+ * takes two comparisons: this loop is most of what a reset costs beyond the
+ * MMU.  One that does not is read again, and only what is read then counts.
+ */
+static u32 gather_span(struct kvm *kvm, struct kvm_dirty_ring *ring,
+		       u32 at, u32 count, struct gathered *g,
+		       struct reset_report *report)
+{
+	struct kvm_dirty_gfn *begin = &ring->dirty_gfns[at];
+	struct kvm_dirty_gfn *end = begin + count, *entry;
+	struct window w = {};
+
+	for (entry = begin; entry != end; entry++) {
+		/* Pairs with the release of user space. */
+		u64 head = smp_load_acquire((u64 *)entry);
+		u64 page = READ_ONCE(entry->offset) - w.first;
+
+		if (likely(head == w.head && page < w.npages))
+			w.pages |= BIT(page);
+		else if (!enter_window(kvm, ring, g, report, entry, &w))
+			break;
+		/* The entry was read; who finds it empty may fill it. */
+		smp_store_release(&entry->flags, 0);
+	}
+	put_window(&w);
+	return entry - begin;
+}
+
 /*
  * Take what user space harvested, as windows, and give the entries back to the
  * vCPU.  Never more than what was pushed when this began: a user who marks
@@ -388,53 +499,16 @@ static u32 window_number(const struct ring_scratch *s, struct gathered *g,
 static void ring_gather(struct kvm *kvm, struct kvm_dirty_ring *ring,
 			struct gathered *g, struct reset_report *report)
 {
-	const struct ring_scratch s = ring_scratch(ring);
 	struct ring_state *state = ring_state(ring);
-	struct kvm_dirty_gfn *gfns = ring->dirty_gfns;
-	u32 first = ring->reset_index, ring_mask = ring->size - 1;
+	u32 first = ring->reset_index, at = first & (ring->size - 1);
 	/* Pairs with the release in push: the entry was filled. */
 	u32 limit = smp_load_acquire(&ring->dirty_index) - first;
-	u64 base = 0, npages = 0;
-	u32 cur_slot = U32_MAX;			/* which is none */
-	u64 cur_window = U64_MAX;		/* likewise */
-	unsigned long *mask = NULL;
+	u32 span = min(limit, ring->size - at);
 	u32 n;
 
-	for (n = 0; n < limit; n++) {
-		struct kvm_dirty_gfn *entry = &gfns[(first + n) & ring_mask];
-		u64 offset, page;
-		u32 slot;
-
-		/* Pairs with the release of user space. */
-		if (!(smp_load_acquire(&entry->flags) & KVM_DIRTY_GFN_F_RESET))
-			break;
-
-		slot = READ_ONCE(entry->slot);
-		offset = READ_ONCE(entry->offset);
-		/* The entry was read; who finds it empty may fill it. */
-		smp_store_release(&entry->flags, 0);
-
-		if (unlikely(slot != cur_slot)) {
-			const struct slot_ref *ref = find_slot(kvm, state, slot);
-
-			npages = ref ? ref->npages : 0;
-			base = ref ? ref->base : 0;
-			cur_slot = slot;
-		}
-		/* The offset may be anything: compare before adding to it. */
-		if (unlikely(offset >= npages)) {
-			report->rejected++;
-			report->rejected_slot += !npages;
-			continue;
-		}
-
-		page = base + offset;
-		if (page >> WINDOW_SHIFT != cur_window) {
-			cur_window = page >> WINDOW_SHIFT;
-			mask = &s.mask[window_number(&s, g, cur_window, ring_mask)];
-		}
-		*mask |= BIT(page & WINDOW_MASK);
-	}
+	n = gather_span(kvm, ring, at, span, g, report);
+	if (n == span)
+		n += gather_span(kvm, ring, 0, limit - span, g, report);
 	g->entries = n;
 
 	WRITE_ONCE(state->nr_reset, state->nr_reset + n);

@@ -314,13 +314,21 @@ static void test_crafted(void)
 		{ 2, 0 }, { 1 << 16 | 1, 0 }, { 2 << 16 | 1, 0 }, { 0xffff0001, 0 },
 		{ 32764, 0 }, { 0xffff, 0 }, { 0xffffffff, -1ULL },
 	};
-	const u32 n = sizeof(bad) / sizeof(*bad);
+	static const struct { u64 offset; bool bad; } beside[] = {
+		{ 499, false }, { 500, true }, { 499, false }, { 511, true }, { 448, false },
+		{ 512, true }, { 447, false }, { 0, false }, { -1ULL, true }, { 63, false },
+		{ 1ULL << 32, true }, { 64, false }, { 1ULL << 63, true },
+	};
+	const u32 n = sizeof(bad) / sizeof(*bad), n_beside = sizeof(beside) / sizeof(*beside);
+	u32 bad_beside = 0;
 	const struct vm_opts o = { .ring_size = 4096, .vcpus = 1 };
 	static struct vm vm;
 	struct area *a;
 	struct vcpu *v;
 	u64 x;
 
+	for (u32 i = 0; i < n_beside; i++)
+		bad_beside += beside[i].bad;
 	vm_create(&vm, &o);
 	v = &vm.vcpu[0];
 	a = vm_add_area(&vm, 1, AREA_GPA, 500);
@@ -345,6 +353,15 @@ static void test_crafted(void)
 	vcpu_run(v);
 	OK(vcpu_harvest(v, UINT32_MAX, NULL, NULL) == 50, "crafted: the ring goes on");
 	OK(vm_reset(&vm) == 50, "crafted: and is reset");
+
+	/* the slot ends amid a window, in which its last page was just seen */
+	write_pages(v, a, 200, n_beside);
+	vcpu_run(v);
+	for (u32 i = 0; i < n_beside; i++)
+		v->ring[v->fetch + i].offset = beside[i].offset;
+	vcpu_harvest(v, UINT32_MAX, NULL, NULL);
+	OK(vm_reset(&vm) == (int)n_beside && vcpu_stat(v, "dirty_ring_entries_rejected", &x) &&
+	   x == n + bad_beside, "crafted: beside one that is right");
 	vm_destroy(&vm);
 }
 
