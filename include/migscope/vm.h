@@ -75,6 +75,8 @@ struct ms_config {
 	__u32 page_shift;
 	__u32 page_part;	/* of dirty pages one in 2^page_part is followed, if any are */
 	__u32 unused;
+	__u64 build;		/* of whose programs they are: those of another are not taken over */
+	__u64 since_ns;		/* CLOCK_MONOTONIC when the first of them was attached */
 };
 
 #endif

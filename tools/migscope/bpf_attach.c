@@ -6,6 +6,7 @@
 #include "bpf_host_private.h"
 #include "clock.h"
 #include "kernel_info.h"
+#include "release.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -301,6 +302,11 @@ static bool worth_trying(struct bpf_host *host, struct probe *p)
 		snprintf(p->why, sizeof(p->why), "only with --working-set");
 		return false;
 	}
+	if (release_wanted(p->module)) {
+		p->state = PROBE_WAITING;
+		snprintf(p->why, sizeof(p->why), "%s was let go (migscope release)", p->module);
+		return false;
+	}
 	p->state = kernel_info_target(host->kernel, p, p->why, sizeof(p->why));
 	/* that a stock kernel lacks our own events is no fault of it */
 	if (p->state == PROBE_MISSING && p->instead) {
@@ -337,6 +343,8 @@ static void set_config(struct bpf_host *host, bool seeded)
 		.ends = bpf_host_has(host, "vm_destroy"),
 		.iotlb_ends = bpf_host_has(host, "iotlb_dev_end"),
 		.vfio_ends = bpf_host_has(host, "vfio_release"),
+		.build = host_build(),
+		.since_ns = host->since * 1e9,
 		.page_part = host->opts->page_part,
 		.page_shift = __builtin_ctzl(sysconf(_SC_PAGESIZE)),
 	};
@@ -395,6 +403,22 @@ static void drop_widows(struct bpf_host *host)
 	}
 }
 
+/* A program holds its module for as long as it is loaded, attached or not. */
+static void let_go(struct bpf_host *host)
+{
+	for (size_t i = 0; i < host->probes; i++) {
+		if (!(host->prog[i] || host->link[i]) || !release_wanted(host->probe[i].module))
+			continue;
+		host_unpin_probe(host, &host->probe[i]);
+		bpf_link__destroy(host->link[i]);
+		host->link[i] = NULL;
+		if (host->prog[i])
+			bpf_program__unload(host->prog[i]);
+		host->prog[i] = NULL;
+		host->probe[i].state = PROBE_WAITING;
+	}
+}
+
 int bpf_host_attach(struct bpf_host *host)
 {
 	bool *want = calloc(host->probes, sizeof(*want));
@@ -402,6 +426,7 @@ int bpf_host_attach(struct bpf_host *host)
 
 	if (!want)
 		return -ENOMEM;
+	let_go(host);
 	kernel_info_refresh(host->kernel);
 	memset(host->refused, 0, sizeof(host->refused));
 	attach_round(host, want, false);
@@ -419,6 +444,7 @@ int bpf_host_attach(struct bpf_host *host)
 	if (!bpf_host_discover(host) && !kernel_info_pid_namespace())
 		set_config(host, true);
 
+	host_keep(host);
 	for (size_t i = 0; i < host->probes; i++)
 		attached += host->probe[i].state == PROBE_ATTACHED;
 	return attached;

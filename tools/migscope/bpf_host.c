@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "bpf_host_private.h"
 #include "kernel_info.h"
+#include "release.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -86,6 +87,7 @@ static int host_init(struct bpf_host *host, const struct ms_opts *opts, const ch
 	int err;
 
 	host->opts = opts;
+	host->kept_fd = -1;
 	if (sources && !(host->sources = strdup(sources)))
 		return -ENOMEM;
 	host->probe = probes_new(&host->probes);
@@ -145,7 +147,10 @@ void bpf_host_close(struct bpf_host *host)
 		bpf_object__close(host->object[i]);
 	for (size_t i = 0; i < host->maps; i++)
 		close(host->map[i].fd);
+	if (host->kept_fd >= 0)
+		close(host->kept_fd);
 	kernel_info_close(host->kernel);
+	free(host->kept);
 	free(host->link);
 	free(host->link_fd);
 	free(host->prog);
@@ -217,10 +222,14 @@ bool bpf_host_waits(const struct bpf_host *host)
 
 bool bpf_host_stale(const struct bpf_host *host)
 {
-	for (size_t i = 0; i < host->probes; i++)
-		if (host->probe[i].state == PROBE_WAITING &&
-		    kernel_info_module(host->probe[i].module))
+	for (size_t i = 0; i < host->probes; i++) {
+		const struct probe *p = &host->probe[i];
+
+		if (p->state == PROBE_WAITING && kernel_info_module(p->module) && !release_wanted(p->module))
 			return true;
+		if (p->state == PROBE_ATTACHED && release_wanted(p->module))
+			return true;
+	}
 	return false;
 }
 

@@ -38,7 +38,7 @@ void bpf_host_close(struct bpf_host *host);
 
 /*
  * Attaches what is asked for and not attached yet: call it again to pick up a
- * module that was loaded meanwhile. Returns the number of probes attached in all.
+ * module that was loaded meanwhile, or to let go of one (migscope release). Returns the number of probes attached in all.
  */
 int bpf_host_attach(struct bpf_host *host);
 
@@ -49,7 +49,7 @@ int bpf_host_attach(struct bpf_host *host);
  */
 int bpf_host_discover(struct bpf_host *host);
 
-/* True when a module that a probe waits for is there now. */
+/* True when a module that a probe waits for is there now, or one has to be let go. */
 bool bpf_host_stale(const struct bpf_host *host);
 
 /* True when a probe waits for its module. */
@@ -96,5 +96,19 @@ int bpf_host_walk(const struct bpf_host *host, const char *map, size_t value_siz
  * there. -errno, with the reason printed; what was made until then stays.
  */
 int bpf_host_pin(struct bpf_host *host, const char *dir);
+
+/*
+ * To be called before bpf_host_attach(): from now on all that is attached is also pinned
+ * below @dir, where it stays when we end. What a host of the same build left there is taken over,
+ * with what it counted; what another left is taken away. Only one may have @dir at a
+ * time. 0, or -errno with the reason printed.
+ */
+int bpf_host_keep(struct bpf_host *host, const char *dir);
+
+/* Removes what is pinned below @dir, and @dir. -errno; what is not ours stays, and is named. */
+int bpf_host_unpin(const char *dir);
+
+/* Is @dir, which need not be there, on a bpf file system? */
+bool bpf_host_on_bpffs(const char *dir);
 
 #endif

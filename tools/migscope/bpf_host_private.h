@@ -34,6 +34,8 @@ struct bpf_host {
 	struct kernel_info *kernel;
 	char refused[PROBE_ITER + 1][200];	/* by enum probe_how: why this kernel allows none; empty: it does */
 	double since;			/* CLOCK_MONOTONIC, s: when the first probe was attached */
+	char *kept;			/* folder of a bpf file system where all of it is pinned; NULL: none */
+	int kept_fd;			/* locks it; -1: none */
 	time_t discovered;		/* when all files were looked through last */
 };
 
@@ -45,6 +47,15 @@ struct bpf_host *bpf_host_new(const struct ms_opts *opts, const char *sources);
 
 /* The probe of that name, or NULL. */
 struct probe *host_probe(struct bpf_host *host, const char *name);
+
+/* What tells these programs from those of another build. */
+__u64 host_build(void);
+
+/* Takes the pins of a probe away, if there are any. */
+void host_unpin_probe(const struct bpf_host *host, const struct probe *p);
+
+/* Pins what is not pinned yet where all of it is kept. 0 or -errno, with the reason printed. */
+int host_keep(struct bpf_host *host);
 
 /* Keeps what libbpf says, to be quoted when a load fails; @verbose: prints it, too. */
 void bpf_attach_log(bool verbose);

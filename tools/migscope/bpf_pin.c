@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The part of the BPF host that leaves programs, links and maps in a bpf file system. */
 #include "bpf_host_private.h"
+#include "clock.h"
 
 #include <bpf/bpf.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
+#include <migscope/vm.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
 static int make_dir(const char *path)
 {
@@ -57,4 +66,248 @@ int bpf_host_pin(struct bpf_host *host, const char *dir)
 			return pin_error(path, err);
 	}
 	return 0;
+}
+
+static const char *const sub[] = { "links", "progs", "maps" };
+
+/* Unlinks what is ours in an open folder; anything else there is an error. */
+static int unpin_folder(DIR *d)
+{
+	struct dirent *e;
+	int err = 0;
+
+	while ((e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		/* our programs and maps all begin so */
+		if (strncmp(e->d_name, "ms_", 3)) {
+			ms_error("%s: not pinned by us, it stays", e->d_name);
+			err = -ENOTEMPTY;
+		} else if (unlinkat(dirfd(d), e->d_name, 0)) {
+			err = -errno;
+		}
+	}
+	return err;
+}
+
+static int unpin_folders(const char *dir)
+{
+	char path[PATH_MAX];
+	int err = 0, ret;
+
+	for (size_t i = 0; i < sizeof(sub) / sizeof(sub[0]); i++) {
+		DIR *d;
+
+		snprintf(path, sizeof(path), "%s/%s", dir, sub[i]);
+		d = opendir(path);
+		if (!d) {
+			err = -errno;
+			continue;
+		}
+		ret = unpin_folder(d);
+		closedir(d);
+		if (!ret && rmdir(path))
+			ret = -errno;
+		if (ret)
+			err = ret;
+	}
+	return err;
+}
+
+int bpf_host_unpin(const char *dir)
+{
+	int err = unpin_folders(dir);
+
+	if (!err && rmdir(dir))
+		err = -errno;
+	return err;
+}
+
+bool bpf_host_on_bpffs(const char *dir)
+{
+	char parent[PATH_MAX];
+	struct statfs fs;
+
+	snprintf(parent, sizeof(parent), "%s", dir);
+	for (;;) {
+		char *slash;
+
+		if (!statfs(parent, &fs))
+			return fs.f_type == BPF_FS_MAGIC;
+		slash = strrchr(parent, '/');
+		if (!slash || slash == parent)
+			return false;
+		*slash = '\0';
+	}
+}
+
+/* --- kept from one run to the next */
+
+__u64 host_build(void)
+{
+	__u64 h = 14695981039346656037ULL;
+
+	for (const char *p = ms_programs; p < ms_programs_end; p++)
+		h = (h ^ (unsigned char)*p) * 1099511628211ULL;
+	return h;
+}
+
+static void kept_path(const struct bpf_host *host, const char *folder, const char *name, char *path)
+{
+	snprintf(path, PATH_MAX, "%s/%s/%s", host->kept, folder, name);
+}
+
+void host_unpin_probe(const struct bpf_host *host, const struct probe *p)
+{
+	char path[PATH_MAX];
+
+	if (!host->kept)
+		return;
+	kept_path(host, "links", p->program, path);
+	unlink(path);
+	kept_path(host, "progs", p->program, path);
+	unlink(path);
+}
+
+static int keep_one(const char *path, int fd)
+{
+	if (!access(path, F_OK))
+		return 0;
+	return bpf_obj_pin(fd, path) ? pin_error(path, -errno) : 0;
+}
+
+int host_keep(struct bpf_host *host)
+{
+	char path[PATH_MAX];
+	int err = 0;
+
+	if (!host->kept)
+		return 0;
+	for (size_t i = 0; i < host->maps && !err; i++) {
+		kept_path(host, "maps", host->map[i].name, path);
+		err = keep_one(path, host->map[i].fd);
+	}
+	for (size_t i = 0; i < host->probes && !err; i++) {
+		/* one that was taken over is pinned already */
+		if (!host->link[i] || !host->prog[i])
+			continue;
+		kept_path(host, "progs", host->probe[i].program, path);
+		err = keep_one(path, bpf_program__fd(host->prog[i]));
+		kept_path(host, "links", host->probe[i].program, path);
+		if (!err)
+			err = keep_one(path, bpf_link__fd(host->link[i]));
+	}
+	return err;
+}
+
+static int take_map(struct bpf_host *host, const char *name)
+{
+	struct host_map *m = &host->map[host->maps];
+	char path[PATH_MAX];
+
+	if (host->maps == HOST_MAPS || strlen(name) >= sizeof(m->name))
+		return -ENOSPC;
+	kept_path(host, "maps", name, path);
+	m->fd = bpf_obj_get(path);
+	if (m->fd < 0)
+		return -errno;
+	strcpy(m->name, name);
+	host->maps++;
+	return 0;
+}
+
+static void drop_maps(struct bpf_host *host)
+{
+	while (host->maps)
+		close(host->map[--host->maps].fd);
+}
+
+static int take_maps(struct bpf_host *host)
+{
+	char path[PATH_MAX];
+	struct dirent *e;
+	int err = 0;
+	DIR *d;
+
+	kept_path(host, "maps", "", path);
+	d = opendir(path);
+	if (!d)
+		return -errno;
+	while (!err && (e = readdir(d)))
+		if (e->d_name[0] != '.')
+			err = take_map(host, e->d_name);
+	closedir(d);
+	return err;
+}
+
+/* Takes over what the same programs left; false: they are not the same. */
+static bool take_over(struct bpf_host *host)
+{
+	struct ms_config config = { 0 };
+	char path[PATH_MAX];
+	__u32 zero = 0;
+	int fd;
+
+	if (take_maps(host))
+		return false;
+	fd = bpf_host_map(host, "ms_config");
+	if (fd < 0 || bpf_map_lookup_elem(fd, &zero, &config) || config.build != host_build())
+		return false;
+	host->since = config.since_ns / 1e9;
+	for (size_t i = 0; i < host->probes; i++) {
+		struct probe *p = &host->probe[i];
+
+		kept_path(host, "links", p->program, path);
+		host->link[i] = access(path, F_OK) ? NULL : bpf_link__open(path);
+		if (host->link[i])
+			p->state = PROBE_ATTACHED;
+	}
+	return true;
+}
+
+static int lock_kept(struct bpf_host *host, const char *dir)
+{
+	int err;
+
+	host->kept_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (host->kept_fd < 0 || flock(host->kept_fd, LOCK_EX | LOCK_NB)) {
+		err = -errno;
+		ms_error("%s: %s", dir, err == -EWOULDBLOCK ? "another migscope has it" : strerror(-err));
+		return err;
+	}
+	return 0;
+}
+
+int bpf_host_keep(struct bpf_host *host, const char *dir)
+{
+	static const char *const folder[] = { "maps", "progs", "links" };
+	char path[PATH_MAX];
+	int err;
+
+	if (!bpf_host_on_bpffs(dir)) {
+		ms_error("%s: not on a bpf file system (mount -t bpf bpf /sys/fs/bpf)", dir);
+		return -EINVAL;
+	}
+	err = access(dir, F_OK) ? make_dir(dir) : 0;
+	if (!err)
+		err = lock_kept(host, dir);
+	if (err)
+		return err;
+	host->kept = strdup(dir);
+	if (!host->kept)
+		return -ENOMEM;
+	if (take_over(host))
+		return 0;
+	drop_maps(host);
+	snprintf(path, sizeof(path), "%s/maps", dir);
+	if (!access(path, F_OK)) {
+		ms_warn("%s: left by another version: what it counted is given up", dir);
+		/* the folder itself is locked, and stays */
+		err = unpin_folders(dir);
+	}
+	for (size_t i = 0; i < sizeof(folder) / sizeof(folder[0]) && !err; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, folder[i]);
+		err = make_dir(path);
+	}
+	return err;
 }

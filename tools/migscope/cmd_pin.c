@@ -4,13 +4,10 @@
 #include "migscope.h"
 
 #include <argp.h>
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 struct args {
@@ -59,73 +56,6 @@ static const struct argp unpin_argp = {
 	"Exit status: 0 done, 1 failure, 2 usage.", NULL, NULL, NULL
 };
 
-static const char *const sub[] = { "links", "progs", "maps" };
-
-/* Unlinks what is ours in an open folder; anything else there is an error. */
-static int unpin_folder(DIR *d)
-{
-	struct dirent *e;
-	int err = 0;
-
-	while ((e = readdir(d))) {
-		if (e->d_name[0] == '.')
-			continue;
-		/* our programs and maps all begin so */
-		if (strncmp(e->d_name, "ms_", 3)) {
-			ms_error("%s: not pinned by us, it stays", e->d_name);
-			err = -ENOTEMPTY;
-		} else if (unlinkat(dirfd(d), e->d_name, 0)) {
-			err = -errno;
-		}
-	}
-	return err;
-}
-
-/* Removes DIR and what pin made in it. */
-static int unpin(const char *dir)
-{
-	char path[PATH_MAX];
-	int err = 0, ret;
-
-	for (size_t i = 0; i < sizeof(sub) / sizeof(sub[0]); i++) {
-		DIR *d;
-
-		snprintf(path, sizeof(path), "%s/%s", dir, sub[i]);
-		d = opendir(path);
-		if (!d) {
-			err = -errno;
-			continue;
-		}
-		ret = unpin_folder(d);
-		closedir(d);
-		if (!ret && rmdir(path))
-			ret = -errno;
-		if (ret)
-			err = ret;
-	}
-	if (!err && rmdir(dir))
-		err = -errno;
-	return err;
-}
-
-static bool on_bpffs(const char *dir)
-{
-	char parent[PATH_MAX];
-	struct statfs fs;
-
-	snprintf(parent, sizeof(parent), "%s", dir);
-	for (;;) {
-		char *slash;
-
-		if (!statfs(parent, &fs))
-			return fs.f_type == BPF_FS_MAGIC;
-		slash = strrchr(parent, '/');
-		if (!slash || slash == parent)
-			return false;
-		*slash = '\0';
-	}
-}
-
 int cmd_pin(const struct ms_opts *opts, int argc, char **argv)
 {
 	struct args a = { 0 };
@@ -134,7 +64,7 @@ int cmd_pin(const struct ms_opts *opts, int argc, char **argv)
 
 	if (argp_parse(&pin_argp, argc, argv, 0, NULL, &a))
 		return MS_EXIT_USAGE;
-	if (!on_bpffs(a.dir)) {
+	if (!bpf_host_on_bpffs(a.dir)) {
 		ms_error("%s: not on a bpf file system (mount -t bpf bpf /sys/fs/bpf)", a.dir);
 		return MS_EXIT_FAILURE;
 	}
@@ -150,7 +80,7 @@ int cmd_pin(const struct ms_opts *opts, int argc, char **argv)
 		ms_error("no probe could be attached; migscope doctor says why");
 		ret = MS_EXIT_BLIND;
 	} else if (bpf_host_pin(host, a.dir)) {
-		unpin(a.dir);
+		bpf_host_unpin(a.dir);
 	} else {
 		printf("%d probes pinned below %s\n", attached, a.dir);
 		ret = MS_EXIT_OK;
@@ -169,11 +99,11 @@ int cmd_unpin(const struct ms_opts *opts, int argc, char **argv)
 	if (argp_parse(&unpin_argp, argc, argv, 0, NULL, &a))
 		return MS_EXIT_USAGE;
 	snprintf(path, sizeof(path), "%s/links", a.dir);
-	if (!on_bpffs(a.dir) || access(path, F_OK)) {
+	if (!bpf_host_on_bpffs(a.dir) || access(path, F_OK)) {
 		ms_error("%s: nothing of ours is pinned there", a.dir);
 		return MS_EXIT_FAILURE;
 	}
-	err = unpin(a.dir);
+	err = bpf_host_unpin(a.dir);
 	if (err) {
 		ms_error("%s: not all of it could be removed: %s", a.dir, strerror(-err));
 		return MS_EXIT_FAILURE;

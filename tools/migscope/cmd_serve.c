@@ -31,16 +31,19 @@
 struct args {
 	const char *listen;
 	const char *user;
+	const char *pin;
 	struct serve_options serve;
 };
 
-enum { OPT_KEEP = 256, OPT_MOST, OPT_USER };
+enum { OPT_KEEP = 256, OPT_MOST, OPT_USER, OPT_PIN };
 
 static const struct argp_option options[] = {
 	{ "listen", 'l', "ADDRESS:PORT", 0, "Listen there (127.0.0.1:9788; [::1]:9788; PORT 0: any)", 0 },
 	{ "source", 's', "NAME,..", 0, "Watch these sources only", 0 },
 	{ "keep", OPT_KEEP, "TIME", 0, "Series stay as long when a VM has ended (15m)", 0 },
 	{ "max-series", OPT_MOST, "N", 0, "Leave out VMs beyond as many series (100000)", 0 },
+	{ "pin", OPT_PIN, "DIR", 0,
+	  "Keep probes and counters below DIR on a bpf file system, and take over what is there", 0 },
 	{ "user", OPT_USER, "NAME", 0, "The process that answers HTTP runs as NAME (nobody)", 0 },
 	{ 0 }
 };
@@ -66,6 +69,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		a->serve.most = strtoul(arg, &end, 10);
 		if (*end || !a->serve.most || *arg == '-')
 			argp_error(state, "%s: not a number of series", arg);
+		return 0;
+	case OPT_PIN:
+		/* names below it must fit as well */
+		if (strlen(arg) > PATH_MAX - 64)
+			argp_error(state, "that path is too long");
+		a->pin = arg;
 		return 0;
 	case OPT_USER:
 		a->user = arg;
@@ -209,6 +218,8 @@ static int attach(const struct ms_opts *opts, const struct args *a, struct bpf_h
 
 	if (err)
 		return err == -EINVAL ? MS_EXIT_USAGE : MS_EXIT_FAILURE;
+	if (a->pin && bpf_host_keep(*host, a->pin))
+		return MS_EXIT_FAILURE;
 	bpf_host_attach(*host);
 	if (bpf_host_sees(*host) || bpf_host_waits(*host))
 		return MS_EXIT_OK;

@@ -25,6 +25,7 @@ static const struct ms_cmd commands[] = {
 	{ "selfcheck", "run a known workload and compare every count", cmd_selfcheck },
 	{ "pin", "leave the probes running below a bpf file system", cmd_pin },
 	{ "unpin", "remove them again", cmd_unpin },
+	{ "release", "let go of a module, so that it can be unloaded", cmd_release },
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -56,6 +56,7 @@ int cmd_forecast(const struct ms_opts *opts, int argc, char **argv);
 int cmd_serve(const struct ms_opts *opts, int argc, char **argv);
 int cmd_selfcheck(const struct ms_opts *opts, int argc, char **argv);
 int cmd_pin(const struct ms_opts *opts, int argc, char **argv);
+int cmd_release(const struct ms_opts *opts, int argc, char **argv);
 int cmd_unpin(const struct ms_opts *opts, int argc, char **argv);
 
 __attribute__((format(printf, 1, 2))) void ms_error(const char *fmt, ...);
