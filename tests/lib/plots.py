@@ -35,11 +35,21 @@ class Recording:
         self.db = sqlite3.connect(f'file:{path}?mode=ro', uri=True)
         self.times = [t for t, in self.db.execute('SELECT time FROM sample ORDER BY id')]
         self.vms = list(self.db.execute('SELECT id, first, ifnull(ended, last) FROM vm'))
+        # a device goes by the names in its labels; it is drawn from its first value on
+        self.devices = [((vm, dev), first, len(self.times)) for vm, dev, first in self.db.execute(
+            "SELECT json_extract(labels, '$.vm'), json_extract(labels, '$.dev'), min(sample) FROM series s, value v"
+            " WHERE v.series = s.id AND json_extract(labels, '$.dev') IS NOT NULL GROUP BY 1, 2")]
         interval = self.db.execute("SELECT value FROM meta WHERE key = 'interval'").fetchone()[0]
         steps = sorted(b - a for a, b in zip(self.times, self.times[1:]) if b > a)
         self.gap = 2.5 * max(interval, steps[len(steps) // 2])
 
     def at(self, vm, name, op, sample):
+        if isinstance(vm, tuple):
+            row = self.db.execute("SELECT value FROM value, series s WHERE series = s.id AND s.name = ? AND"
+                                  " ifnull(json_extract(labels, '$.op'), ifnull(json_extract(labels, '$.result'), '')) = ?"
+                                  " AND json_extract(labels, '$.vm') = ? AND json_extract(labels, '$.dev') = ?"
+                                  " AND sample <= ? ORDER BY sample DESC LIMIT 1", (name, op, *vm, sample)).fetchone()
+            return row and row[0]
         row = self.db.execute("SELECT value FROM value, series s WHERE series = s.id AND s.vm = ? AND s.name = ? AND"
                               " ifnull(json_extract(labels, '$.op'), '') = ? AND sample <= ? ORDER BY sample DESC LIMIT 1",
                               (vm, name, op, sample)).fetchone()
@@ -55,7 +65,7 @@ class Recording:
     def expected(self, panel):
         """{vm: {time: value}} where something is known."""
         out = {}
-        for vm, first, last in self.vms:
+        for vm, first, last in self.vms + self.devices:
             for i in range(2, len(self.times) + 1):
                 def rate(name, op=''):
                     return self.rate(vm, first, last, name, op, i)
@@ -86,12 +96,30 @@ class Recording:
                 elif panel == 'switch':
                     known = [r for r in (rate('dirty_logging_toggle_seconds_sum', 'on'), rate('dirty_logging_toggle_seconds_sum', 'off')) if r is not None]
                     value = 1e3 * sum(known) if known else None
-                else:
-                    known = panel == 'used'
-                    if not known:
-                        return None
+                elif panel == 'misses':
+                    value = rate('iotlb_lookups', 'miss')
+                elif panel == 'wait':
+                    s, n = rate('iotlb_miss_service_seconds_sum'), rate('iotlb_miss_service_seconds_count')
+                    value = 1e3 * s / n if s is not None and n else None
+                elif panel == 'table' and first <= i <= last:
+                    used, limit = self.at(vm, 'iotlb_entries', '', i), self.at(vm, 'iotlb_entries_limit', '', i)
+                    value = 100 * used / limit if used is not None and limit else None
+                elif panel == 'pinned' and first <= i <= last:
+                    pages, pinned = self.at(vm, 'vfio_pinned_pages', '', i), self.at(vm, 'vdpa_pinned_bytes', '', i)
+                    known = [x for x in (pages and 4096 * pages, pages, pinned) if x is not None][:1]
+                    value = known[0] / 1e6 if known else None
+                elif panel == 'pins':
+                    value = rate('vfio_pin_seconds_count', 'pin')
+                elif panel == 'devget':
+                    s = [r for r in (rate('vfio_dirty_get_seconds_sum', op) for op in ('get', 'unmap')) if r is not None]
+                    n = [r for r in (rate('vfio_dirty_get_seconds_count', op) for op in ('get', 'unmap')) if r is not None]
+                    value = 1e3 * sum(s) / sum(n) if s and n and sum(n) else None
+                elif panel == 'kicks':
+                    value = rate('vdpa_vq_kicks')
+                elif panel not in ('used', 'table', 'pinned'):
+                    return None
                 if value is not None:
-                    out.setdefault(str(vm), {})[round(self.times[i - 1], 3)] = value
+                    out.setdefault('/'.join(vm) if isinstance(vm, tuple) else str(vm), {})[round(self.times[i - 1], 3)] = value
         return out
 
 
@@ -142,6 +170,12 @@ def report(path, page, shots):
         cards = b.value("[...document.querySelectorAll('.session')].map(e => e.querySelector('h3').textContent)")
         sessions = recording.db.execute('SELECT v.name FROM session s, vm v WHERE v.id = s.vm ORDER BY s.id').fetchall()
         result(len(cards) == len(sessions) and all(c.startswith(n) for c, (n,) in zip(cards, sessions)), 'a card for each session', (cards, sessions))
+        # what stands in a card beside the counters
+        sessions = b.value('migscope.report.sessions')
+        want = sorted(d['dev'] for s in sessions for d in s.get('devices', [])) + sorted(
+            'QEMU says' for s in sessions if 'qemu' in s) + sorted('Who waited' for s in sessions if 'threads' in s)
+        titles = b.value("[...document.querySelectorAll('.session h4')].map(e => e.textContent)")
+        result(all(titles.count(w) == want.count(w) for w in want), 'devices, threads and QEMU have their parts', (titles, want))
         keyboard(b)
         named(b)
         b.screenshot(f'{shots}/report-light.png')

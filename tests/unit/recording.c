@@ -79,11 +79,48 @@ static void live(struct model_vm *vm, int t)
 		dirtied(again, 500, 0);
 }
 
+/* Devices of the first and of the second: one with an IOTLB, one that pins. */
+static void live_devices(struct model_dev *dev, int t)
+{
+	if (t > 5 && t < 40) {
+		dev[0].iotlb.misses += 10;
+		dev[0].iotlb.service.bucket[12] += 10;
+		dev[0].iotlb.service.sum_ns += 10 * 20000000ULL;
+		dev[0].iotlb.entries = 1000 + 10 * t;
+	}
+	if (t > 10 && t < 30) {
+		dev[1].vfio.op[MS_VFIO_PIN].calls += 4;
+		dev[1].vfio.op[MS_VFIO_PIN].time.bucket[5] += 4;
+		dev[1].vfio.op[MS_VFIO_PIN].time.sum_ns += 4 * 30000ULL;
+		dev[1].vfio.pinned += 64;
+		dev[1].vfio.op[MS_VFIO_GET].calls++;
+		dev[1].vfio.op[MS_VFIO_GET].time.bucket[8]++;
+		dev[1].vfio.op[MS_VFIO_GET].time.sum_ns += 200000;
+		dev[1].vfio.op[MS_VFIO_GET].bytes += 4096;
+	}
+}
+
+/* What QEMU says of the first one's migration. */
+static void live_qemu(struct model_qemu *q, int t)
+{
+	if (t < 5)
+		return;
+	strcpy(q->status, t > 25 ? "completed" : "active");
+	q->rounds = t > 25 ? 5 : 1 + (t - 5) / 5;
+	q->total_bytes = 1ULL << 32;
+	q->transferred_bytes = (t > 25 ? 20 : t - 5) * 200000000ULL;
+	q->remaining_bytes = t > 25 ? 0 : 100000000;
+	q->total_seconds = t > 25 ? 20.5 : t - 5;
+	q->downtime_seconds = t > 25 ? 0.25 : 0;
+}
+
 int main(int argc, char **argv)
 {
+	static struct model_dev dev[2];
+	struct model_thread thread[2] = { { .name = "CPU N/KVM" }, { .name = "live_migration" } };
 	static const char *const name[] = { "one", "two </script><b>&", "screen", "one" };
 	struct model_vm vm[4] = { 0 };
-	struct model m = { .vm = vm };
+	struct model m = { .vm = vm, .dev = dev, .devs = 2 };
 	struct recording *r;
 
 	if (argc != 2 || recording_new(argv[1], "migscope record, as a test", 1, &r))
@@ -100,8 +137,30 @@ int main(int argc, char **argv)
 		vm[i].ring.size = 4096;
 		vm[i].ring.soft_limit = 4032;
 	}
+	for (int i = 0; i < 2; i++) {
+		dev[i].id = 10 + i;
+		dev[i].pid = 100 + i;
+		dev[i].alive = true;
+		strcpy(dev[i].vm, name[i]);
+		strcpy(dev[i].dev, i ? "container-0" : "vhost-net-0");
+	}
+	dev[0].has_iotlb = dev[1].has_vfio = true;
+	dev[0].iotlb.limit = 2048;
+	vm[0].thread = thread;
+	vm[0].threads = 2;
+	vm[0].has_qemu = true;
 	for (int t = 0; t <= 60; t++) {
 		live(vm, t);
+		live_devices(dev, t);
+		live_qemu(&vm[0].qemu, t);
+		if (t == 20) {
+			thread[0].calls[MS_WAIT_STALL] = 3;
+			thread[0].ns[MS_WAIT_STALL] = 150000000;
+		}
+		if (t >= 5 && t <= 25) {
+			thread[1].calls[MS_WAIT_RESET]++;
+			thread[1].ns[MS_WAIT_RESET] += 2000000;
+		}
 		if (t == 35)
 			vm[0].alive = false;
 		/* nobody looked */

@@ -26,8 +26,18 @@ like "advice: the ring was full" "$(report '.sessions[0].advice[0]')" 'full 3 ti
 like "advice: GETs are slow" "$(report '.sessions[1].advice[0]')" '150 ms on average'
 is "advice: nothing for what went well" "$(report '.sessions[2].advice')" '[]'
 "$migscope" report -b 1.5 -j "$db" >"$TAP_TMP/b.json"
-is "with a bandwidth: who does not converge" "$(jq -c '.sessions | map(.advice | map(select(contains("does not converge"))) | length)' "$TAP_TMP/b.json")" '[1,0,0,1,0]'
-is "events" "$(report '[.events[].kind] | group_by(.) | map([.[0], length])')" '[["clock_step",1],["gap",1],["vm_ended",2],["vm_seen",4]]'
+is "with a bandwidth: who does not converge" "$(jq -c '.sessions | map(.advice | map(select(contains("does not converge"))) | length)' "$TAP_TMP/b.json")" '[1,1,0,1,0]'
+is "who waited" "$(report '.sessions[0].threads | map([.thread, .op, .seconds])')" \
+	'[["CPU N/KVM","stall",0.15],["live_migration","reset",0.042]]'
+is "devices: misses and their time; pins, GETs" "$(report '.sessions[0:2] | map(.devices[0] | [.dev, .iotlb_misses, .iotlb_miss_seconds, .pins, .dirty_gets, .pinned_pages])')" \
+	'[["vhost-net-0",200,4,null,null,null],["container-0",null,null,76,19,1216]]'
+is "QEMU's own figures, once it has worked them out" "$(report '.sessions[0].qemu | [.status, .rounds, .migration_seconds, .downtime_seconds]')" '["completed",5,20.5,0.25]'
+is "rounds, as QEMU counts them" "$(report '.sessions[0] | [.bill.rounds, (.syncs | length), .syncs[1].pages]')" '[5,5,5000]'
+is "rounds of a bitmap, by its GETs" "$(report '.sessions[1] | [.bill.rounds, .syncs[1].pages]')" '[19,300]'
+is "phases" "$(report '.sessions[0].phases | [.until_first_sync_seconds, .first_round_seconds, .further_rounds_seconds, .after_last_sync_seconds]')" '[1,5,15,0]'
+like "advice: a device that waits" "$(report '.sessions[0].advice[-1]')" 'vhost-net-0 waited 4.000 s for 200 translations'
+like "advice: which ring would do" "$(report '.sessions[0].advice[1]')" 'a ring of 8192 entries would not run full'
+is "events" "$(report '[.events[].kind] | group_by(.) | map([.[0], length])')" '[["clock_step",1],["gap",1],["qemu",2],["vm_ended",2],["vm_seen",4]]'
 like "events: the clock" "$(report '.events[] | select(.kind == "clock_step") | .text')" '\+100\.000 s'
 is "two VMs of one name are two" "$(report '[.vms[] | select(.name == "one") | .id]')" '[1,4]'
 is "a second that nobody saw is not made up" "$(report '.samples | length')" 55
@@ -40,7 +50,7 @@ unlike "text: a recording that is whole does not say otherwise" "$text" INCOMPLE
 # --- the page
 "$migscope" report --html "$TAP_TMP/r.html" "$db"
 is "--html: status" "$?" 0
-PANELS=8 HOLES=1 tests/lib/plots.py report "$db" "$TAP_TMP/r.html" build/shots >"$TAP_TMP/plots"
+PANELS=13 HOLES=1 tests/lib/plots.py report "$db" "$TAP_TMP/r.html" build/shots >"$TAP_TMP/plots"
 is "the page in a browser: status" "$?" 0
 is "the page in a browser: what differs" "$(grep '^not ok' "$TAP_TMP/plots")" ''
 num "the page in a browser: all was looked at" "$(grep -c '^ok' "$TAP_TMP/plots")" -ge 35

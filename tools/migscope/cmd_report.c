@@ -21,6 +21,7 @@ static const struct argp_option options[] = {
 	{ "json", 'j', NULL, 0, "One JSON object, with every point", 0 },
 	{ "html", OPT_HTML, "OUT", 0, "Write one page with plots to OUT (-: standard output)", 0 },
 	{ "bandwidth", 'b', "MB/S", 0, "What a migration may send: then it is told whether one converges", 0 },
+	{ "downtime", 'D', "TIME", 0, "What downtime it may cause (300ms)", 0 },
 	{ 0 }
 };
 
@@ -40,6 +41,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		a->report.bandwidth = 1e6 * strtod(arg, &end);
 		if (*end || end == arg || !(a->report.bandwidth > 0) || a->report.bandwidth > 1e15)
 			argp_error(state, "%s: not a number of MB/s", arg);
+		return 0;
+	case 'D':
+		a->report.downtime = ms_parse_time(arg);
+		if (a->report.downtime < 0)
+			argp_error(state, "%s: not a duration (300ms, 1s)", arg);
 		return 0;
 	case ARGP_KEY_ARG:
 		if (a->file)

@@ -5,7 +5,7 @@
 #include "kernel_info.h"
 #include "migscope.h"
 #include "render.h"
-#include "top_rows.h"
+#include "top_screen.h"
 #include "vm_names.h"
 
 #include <argp.h>
@@ -18,33 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BAR_WIDTH	10
-#define NAME_WIDTH	14
-#define MODE_WIDTH	6
-#define FILTER_MAX	40
-#define HEAD_LINES	3
-#define SORT_BY_NAME	-1
-
-enum view { VIEW_VMS, VIEW_VCPUS, VIEW_HELP, VIEW_LOST };
-enum color { COLOR_HEAD = 1, COLOR_SELECTED, COLOR_HIGH, COLOR_DIM };
-
 struct args {
 	const char *sources;
-	double interval;
-};
-
-struct screen {
-	struct bpf_host *host;
-	struct vm_names *names;
-	struct model now, before;
-	struct top_row *row;		/* of `now`, sorted and filtered */
-	size_t rows;
-	enum view view;
-	int sort;			/* a column, or SORT_BY_NAME */
-	bool reverse, paused, typing, quit;
-	char filter[FILTER_MAX];
-	__u64 selected;			/* VM; 0: the first */
-	size_t first;			/* row at the top of the list */
 	double interval;
 };
 
@@ -76,23 +51,15 @@ static int make_rows(struct screen *s)
 	size_t kept = 0;
 
 	free(s->row);
-	s->row = top_rows(&s->now, &s->before);
+	s->row = top_rows(&s->now, &s->before, s->table);
 	if (!s->row)
 		return -ENOMEM;
-	for (size_t i = 0; i < s->now.vms; i++)
+	for (size_t i = 0; i < metrics_objects(&s->now, s->table->scope); i++)
 		if (!*s->filter || strstr(s->row[i].name, s->filter))
 			s->row[kept++] = s->row[i];
 	s->rows = kept;
 	sorting = s;
 	qsort(s->row, kept, sizeof(*s->row), compare);
-	return 0;
-}
-
-static size_t selected_row(const struct screen *s)
-{
-	for (size_t i = 0; i < s->rows; i++)
-		if (s->row[i].id == s->selected)
-			return i;
 	return 0;
 }
 
@@ -111,240 +78,6 @@ static int take_sample(struct screen *s)
 	s->before = s->now;
 	s->now = next;
 	return make_rows(s);
-}
-
-/* --- drawing: nothing is ever written beyond the last column */
-
-static void put_head(const struct screen *s)
-{
-	size_t attached = 0, all = 0, alive = 0;
-	char stamp[16] = "";
-	time_t t = s->now.time;
-	struct tm tm;
-
-	if (localtime_r(&t, &tm))
-		strftime(stamp, sizeof(stamp), "%H:%M:%S", &tm);
-	for (size_t i = 0; i < s->now.probes; i++) {
-		attached += s->now.probe[i].state == PROBE_ATTACHED;
-		all += s->now.probe[i].state != PROBE_OFF;
-	}
-	for (size_t i = 0; i < s->now.vms; i++)
-		alive += s->now.vm[i].alive;
-	attron(A_BOLD);
-	mvaddnstr(0, 0, "migscope", COLS);
-	attroff(A_BOLD);
-	printw("  %s  %zu VMs%s, %zu of %zu probes attached%s", stamp, alive,
-	       s->paused ? " (paused)" : "", attached, all, attached < all ? " (n: what is missing)" : "");
-	move(1, 0);
-	if (s->typing)
-		printw("filter: %s_", s->filter);
-	else if (*s->filter)
-		printw("filter: %s (%zu of %zu)", s->filter, s->rows, s->now.vms);
-}
-
-static void put_foot(const struct screen *s)
-{
-	const char *keys = s->view == VIEW_VMS ?
-		"q quit  < > sort  r reverse  / filter  Enter vCPUs  p pause  h help" :
-		"q quit  Esc back  p pause  h help";
-
-	attron(COLOR_PAIR(COLOR_DIM));
-	mvaddnstr(LINES - 1, 0, s->typing ? "Enter: done  Esc: no filter" : keys, COLS - 1);
-	attroff(COLOR_PAIR(COLOR_DIM));
-}
-
-/* @percent of the soft limit, as a bar. */
-static void put_bar(double percent)
-{
-	int full = isnan(percent) ? 0 : (int)(percent / 100 * (BAR_WIDTH - 2) + 0.5);
-
-	if (isnan(percent)) {
-		printw(" %*s", BAR_WIDTH, "");
-		return;
-	}
-	addstr(" [");
-	if (percent > 80)
-		attron(COLOR_PAIR(COLOR_HIGH));
-	for (int i = 0; i < BAR_WIDTH - 2; i++)
-		addch(i < full ? '|' : ' ');
-	attroff(COLOR_PAIR(COLOR_HIGH));
-	addch(']');
-}
-
-/* A name is UTF-8; what the terminal's locale has no character for is shown as `?`. */
-static void put_name(const char *name, int width)
-{
-	wchar_t wide[MODEL_NAME_MAX];
-	char plain[MODEL_NAME_MAX];
-	size_t n = mbstowcs(wide, name, MODEL_NAME_MAX - 1), out = 0;
-
-	if (n != (size_t)-1) {
-		wide[n] = L'\0';
-		int cells = 0;
-		size_t k = 0;
-
-		for (; k < n; k++) {
-			int w = wcwidth(wide[k]);
-
-			if (cells + (w > 0 ? w : 0) > width)
-				break;
-			cells += w > 0 ? w : 0;
-		}
-		addnwstr(wide, k);
-		printw("%*s", width - cells, "");
-		return;
-	}
-	for (; *name && out < (size_t)width; name++)
-		if ((*name & 0xc0) != 0x80)
-			plain[out++] = (unsigned char)*name < 0x80 ? *name : '?';
-	plain[out] = '\0';
-	printw("%-*s", width, plain);
-}
-
-static void put_columns_head(const struct screen *s)
-{
-	attron(COLOR_PAIR(COLOR_HEAD) | A_BOLD);
-	mvhline(2, 0, ' ', COLS);
-	printw("%c%-*s %-*s", s->sort == SORT_BY_NAME ? '>' : ' ', NAME_WIDTH - 1, "VM", MODE_WIDTH, "MODE");
-	for (size_t c = 0; c < top_columns_count; c++) {
-		char head[16];
-
-		snprintf(head, sizeof(head), "%s%s", s->sort == (int)c ? ">" : "", top_columns[c].head);
-		if (top_columns[c].bar)
-			printw(" %*s", BAR_WIDTH, "");
-		printw(" %*s", top_columns[c].width, head);
-	}
-	attroff(COLOR_PAIR(COLOR_HEAD) | A_BOLD);
-}
-
-static void put_row(const struct top_row *row, bool selected)
-{
-	char text[32];
-
-	if (selected)
-		attron(COLOR_PAIR(COLOR_SELECTED) | A_REVERSE);
-	else if (!row->alive)
-		attron(COLOR_PAIR(COLOR_DIM));
-	put_name(row->name, NAME_WIDTH);
-	printw(" %-*s", MODE_WIDTH, row->alive ? row->mode : "ended");
-	for (size_t c = 0; c < top_columns_count; c++) {
-		if (top_columns[c].bar)
-			put_bar(row->value[c]);
-		top_text(text, sizeof(text), row->value[c], top_columns[c].width);
-		printw(" %*s", top_columns[c].width, text);
-	}
-	attroff(COLOR_PAIR(COLOR_SELECTED) | COLOR_PAIR(COLOR_DIM) | A_REVERSE);
-}
-
-static void draw_vms(struct screen *s)
-{
-	size_t at = selected_row(s), lines = LINES > HEAD_LINES + 1 ? LINES - HEAD_LINES - 1 : 0;
-
-	put_columns_head(s);
-	if (at < s->first)
-		s->first = at;
-	if (lines && at >= s->first + lines)
-		s->first = at - lines + 1;
-	if (s->first >= s->rows)
-		s->first = 0;
-	for (size_t i = 0; i < lines && s->first + i < s->rows; i++) {
-		move(HEAD_LINES + i, 0);
-		put_row(&s->row[s->first + i], s->first + i == at);
-	}
-	if (!s->rows)
-		mvaddnstr(HEAD_LINES, 0, *s->filter ? "No VM has that in its name." : "No VM is seen.", COLS);
-}
-
-static void draw_vcpus(const struct screen *s)
-{
-	const struct model_vm *vm = NULL, *old = NULL;
-	double seconds = s->now.elapsed - s->before.elapsed;
-
-	for (size_t i = 0; i < s->now.vms; i++)
-		vm = s->now.vm[i].id == s->selected ? &s->now.vm[i] : vm;
-	for (size_t i = 0; i < s->before.vms; i++)
-		old = s->before.vm[i].id == s->selected ? &s->before.vm[i] : old;
-	if (!vm) {
-		mvaddnstr(2, 0, "That VM is gone.", COLS);
-		return;
-	}
-	attron(COLOR_PAIR(COLOR_HEAD) | A_BOLD);
-	mvhline(2, 0, ' ', COLS);
-	put_name(vm->name, 20);
-	printw(" %5s %*s %7s %7s %10s %8s %8s", "vCPU", BAR_WIDTH, "", "used", "max", "pages/s", "resets", "full");
-	attroff(COLOR_PAIR(COLOR_HEAD) | A_BOLD);
-	for (size_t i = 0; i < vm->vcpus && (int)(HEAD_LINES + i) < LINES - 1; i++) {
-		const struct model_vcpu *v = &vm->vcpu[i], *o = NULL;
-		char rate[32];
-
-		for (size_t k = 0; old && k < old->vcpus; k++)
-			o = old->vcpu[k].ring.vcpu_id == v->ring.vcpu_id ? &old->vcpu[k] : o;
-		top_text(rate, sizeof(rate), o && seconds > 0 && v->ring.pushes >= o->ring.pushes ?
-			 (v->ring.pushes - o->ring.pushes) / seconds : NAN, 10);
-		mvprintw(HEAD_LINES + i, 0, "%-20s %5u", v->ring.stall_since ? "stalled" : "", v->ring.vcpu_id);
-		put_bar(v->ring.soft_limit ? 100.0 * v->used / v->ring.soft_limit : NAN);
-		printw(" %7u %7u %10s %8llu %8llu", v->used, v->ring.used_max, rate, v->ring.reset_events,
-		       v->ring.full_exits);
-	}
-	if (!vm->vcpus)
-		mvaddnstr(HEAD_LINES, 0, vm->info.ring_bytes ? "It has no living ring." :
-			  "Its dirty pages are tracked by a bitmap: nothing is known of single vCPUs.", COLS);
-}
-
-static void draw_help(void)
-{
-	static const char *const line[] = {
-		"MB/s    memory dirtied: pages of 4 KiB that vCPUs wrote while they were tracked",
-		"USED%   fill of the fullest ring now, MAX% its highest of the last minute,",
-		"        against the soft limit, at which a vCPU is turned away",
-		"FULL/s  exits because of a full ring, STALL% vCPU time that they cost",
-		"SYNC/s  resets of the rings, or GETs of the bitmap; SYNC% the time they took",
-		"-       is not measured on this kernel (n: what, and why)",
-		"",
-		"< >     sort by another column         r  the other way round",
-		"/       filter by name                 p  pause",
-		"up down (or k j) choose a VM           Enter  its vCPUs, Esc  back",
-		"q       quit",
-	};
-
-	for (size_t i = 0; i < sizeof(line) / sizeof(line[0]); i++)
-		mvaddnstr(2 + i, 0, line[i], COLS);
-}
-
-static void draw_lost(const struct screen *s)
-{
-	const char *said = "";
-	int y = 2;
-
-	for (size_t i = 0; i < s->now.probes && y < LINES - 1; i++) {
-		const struct probe *p = &s->now.probe[i];
-
-		if (!render_is_lost(p) || !strcmp(said, p->gives))
-			continue;
-		said = p->gives;
-		move(y++, 0);
-		addnstr(p->gives, COLS);
-		addnstr(": ", COLS - getcurx(stdscr));
-		addnstr(p->why, COLS - getcurx(stdscr));
-	}
-	if (y == 2)
-		mvaddnstr(y, 0, "Everything is measured.", COLS);
-}
-
-static void draw(struct screen *s)
-{
-	erase();
-	put_head(s);
-	if (s->view == VIEW_VMS)
-		draw_vms(s);
-	else if (s->view == VIEW_VCPUS)
-		draw_vcpus(s);
-	else if (s->view == VIEW_HELP)
-		draw_help();
-	else
-		draw_lost(s);
-	put_foot(s);
-	refresh();
 }
 
 /* --- keys */
@@ -371,7 +104,7 @@ static void type(struct screen *s, int key)
 
 static void choose(struct screen *s, long step)
 {
-	long at = (long)selected_row(s) + step;
+	long at = (long)top_selected(s) + step;
 
 	if (s->rows)
 		s->selected = s->row[at < 0 ? 0 : at >= (long)s->rows ? (long)s->rows - 1 : at].id;
@@ -390,10 +123,10 @@ static void press(struct screen *s, int key)
 	case '<':
 	case '>':
 		s->sort += key == '>' ? 1 : -1;
-		if (s->sort >= (int)top_columns_count)
+		if (s->sort >= (int)s->table->columns)
 			s->sort = SORT_BY_NAME;
 		if (s->sort < SORT_BY_NAME)
-			s->sort = top_columns_count - 1;
+			s->sort = s->table->columns - 1;
 		make_rows(s);
 		break;
 	case 'r':
@@ -402,7 +135,15 @@ static void press(struct screen *s, int key)
 		break;
 	case '/':
 		s->typing = true;
-		s->view = VIEW_VMS;
+		s->view = VIEW_LIST;
+		break;
+	case 'd':
+		s->table = s->table == &top_vms ? &top_devices : &top_vms;
+		s->view = VIEW_LIST;
+		s->sort = 0;
+		s->first = 0;
+		s->selected = 0;
+		make_rows(s);
 		break;
 	case 'p':
 	case ' ':
@@ -410,22 +151,22 @@ static void press(struct screen *s, int key)
 		break;
 	case 'h':
 	case '?':
-		s->view = s->view == VIEW_HELP ? VIEW_VMS : VIEW_HELP;
+		s->view = s->view == VIEW_HELP ? VIEW_LIST : VIEW_HELP;
 		break;
 	case 'n':
-		s->view = s->view == VIEW_LOST ? VIEW_VMS : VIEW_LOST;
+		s->view = s->view == VIEW_LOST ? VIEW_LIST : VIEW_LOST;
 		break;
 	case '\n':
 	case '\r':
 	case KEY_ENTER:
 		choose(s, 0);
-		if (s->rows && s->view == VIEW_VMS)
+		if (s->rows && s->view == VIEW_LIST && s->table == &top_vms)
 			s->view = VIEW_VCPUS;
 		break;
 	case 27:
 	case KEY_BACKSPACE:
 	case KEY_LEFT:
-		s->view = VIEW_VMS;
+		s->view = VIEW_LIST;
 		break;
 	case KEY_UP:
 	case 'k':
@@ -470,7 +211,7 @@ static int show(struct screen *s)
 				return err;
 			next = clock_seconds(CLOCK_MONOTONIC) + s->interval;
 		}
-		draw(s);
+		top_draw(s);
 		wait_until(next);
 		while ((key = getch()) != ERR)
 			press(s, key);
@@ -526,7 +267,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp argp = {
 	options, parse, "[INTERVAL]",
-	"Shows the VMs of this host, INTERVAL (1 s) apart; h tells the keys. Into a pipe it "
+	"Shows the VMs of this host, and their devices, INTERVAL (1 s) apart; h tells the keys. Into a pipe it "
 	"writes what migscope stat does.\v"
 	"Exit status: 0 done, 1 failure, 2 usage, 3 nothing of what was asked for can be measured.",
 	NULL, NULL, NULL
@@ -534,7 +275,7 @@ static const struct argp argp = {
 
 int cmd_top(const struct ms_opts *opts, int argc, char **argv)
 {
-	struct screen s = { .sort = 0 };
+	struct screen s = { .table = &top_vms };
 	struct args a = { .interval = 1 };
 	int ret = MS_EXIT_FAILURE, err;
 	bool asks = argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-?") ||

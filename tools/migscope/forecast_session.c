@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "forecast_session.h"
 #include "metrics.h"
-#include "report_get.h"
+#include "report_view.h"
 #include "working_set.h"
 
 #include <math.h>
@@ -14,62 +14,6 @@
 #define MOST_DOWNTIME_S	60.
 #define RING_MOST	65536
 #define HARVEST_S	1.	/* QEMU harvests rings at least as often */
-
-/* What of a recording is looked at: one VM, from one sample to another. */
-struct view {
-	struct json_object *report, *vm, *session;
-	size_t first, last;	/* samples, from 1 */
-};
-
-static double elapsed(const struct view *v, size_t sample)
-{
-	return json_object_get_double(item(v->report, "elapsed", sample - 1));
-}
-
-/* Points of the VM's series of that name; @label (NULL: any) has to be @value. */
-static struct json_object *series(const struct view *v, const char *name, const char *label,
-				  const char *value)
-{
-	for (size_t i = 0; i < length(v->vm, "series"); i++) {
-		struct json_object *s = item(v->vm, "series", i);
-
-		if (!strcmp(text(s, "name"), name) &&
-		    (!label || !strcmp(text(member(s, "labels"), label), value)))
-			return member(s, "points");
-	}
-	return NULL;
-}
-
-/* What it stood at; -1: there was nothing yet. */
-static double value_at(struct json_object *points, size_t sample)
-{
-	double value = -1;
-
-	for (size_t i = 0; points && i < json_object_array_length(points); i++) {
-		struct json_object *p = json_object_array_get_idx(points, i);
-
-		if ((size_t)json_object_get_int64(json_object_array_get_idx(p, 0)) > sample)
-			break;
-		value = json_object_get_double(json_object_array_get_idx(p, 1));
-	}
-	return value;
-}
-
-/* The highest that it stood at in the view. */
-static double highest(const struct view *v, struct json_object *points)
-{
-	double most = value_at(points, v->first);
-
-	for (size_t i = v->first + 1; points && i <= v->last; i++)
-		most = fmax(most, value_at(points, i));
-	return most;
-}
-
-/* How far it went from the view's beginning to @sample; 0 for what is not there. */
-static double grown(const struct view *v, struct json_object *points, size_t sample)
-{
-	return points ? fmax(0, value_at(points, sample)) - fmax(0, value_at(points, v->first)) : 0;
-}
 
 /* --- what the VM dirties */
 
@@ -108,66 +52,24 @@ struct state {
 	unsigned int rounds;
 };
 
-/*
- * GETs that one sync of all slots makes, and the sample in which the first of them was over.
- * QEMU's count of rounds tells; else what came before the first pause, or, where there is
- * none, in the first sample.
- */
-static double gets_of_sync(const struct view *v, struct json_object *calls, size_t *end)
-{
-	double rounds = value_at(series(v, "qemu_rounds", NULL, NULL), v->last);
-	size_t i = v->first + 1, first;
-
-	while (i <= v->last && grown(v, calls, i) <= 0)
-		i++;
-	first = i;
-	while (i < v->last && grown(v, calls, i + 1) > grown(v, calls, i))
-		i++;
-	/* one that two samples share */
-	*end = i - first > 1 ? first : i;
-	if (rounds >= 1)
-		return grown(v, calls, v->last) / rounds;
-	return *end <= v->last ? grown(v, calls, *end) : 0;
-}
-
-/*
- * A bitmap's pages from one sync to the next. What the first one shows is not what
- * was dirtied but all there is.
- */
+/* A bitmap's pages from one sync to the next. */
 static bool curve_of_bitmap(const struct view *v, struct state *st)
 {
-	struct json_object *calls = series(v, "dirty_log_sync_seconds_count", "op", "get");
-	struct json_object *spent = series(v, "dirty_log_sync_seconds_sum", "op", "get");
-	struct json_object *pages = series(v, "dirty_log_sync_pages", "op", "get");
-	double each, shown, called, at;
-	size_t end, i;
+	struct view_sync sync[VIEW_SYNCS];
+	size_t n = view_syncs(v, sync);
 
-	if (!pages)
-		pages = series(v, "dirty_pages", NULL, NULL);
-	each = calls ? gets_of_sync(v, calls, &end) : 0;
-	if (each < 1)
-		return false;
-	at = elapsed(v, end);
-	called = grown(v, calls, end);
-	shown = grown(v, pages, end);
-	st->rounds = 1;
-	for (i = end + 1; i <= v->last; i++) {
-		double n = round((grown(v, calls, i) - called) / each);
-
-		/* a part of a sync, or none */
-		if (n < 1)
-			continue;
-		if (pages)
-			forecast_curve_add(&st->curve, (elapsed(v, i) - at) / n,
-					   PAGE * (grown(v, pages, i) - shown) / n);
-		at = elapsed(v, i);
-		called = grown(v, calls, i);
-		shown = grown(v, pages, i);
-		st->rounds += n;
+	for (size_t i = 0; i < n; i++) {
+		st->rounds += sync[i].count;
+		/* what the first one shows is not what was dirtied but all there is */
+		if (i && sync[i].pages >= 0)
+			forecast_curve_add(&st->curve, sync[i].seconds / sync[i].count,
+					   PAGE * sync[i].pages / sync[i].count);
 	}
-	st->round_began = at;
-	st->sync = grown(v, spent, v->last) / st->rounds;
-	return pages && st->curve.points;
+	if (!n)
+		return false;
+	st->round_began = sync[n - 1].elapsed;
+	st->sync = grown(v, series(v, "dirty_log_sync_seconds_sum", "op", "get"), v->last) / st->rounds;
+	return st->curve.points;
 }
 
 static void look(const struct view *v, struct state *st)
@@ -330,21 +232,6 @@ static void plan_of(const struct forecast_options *o, struct forecast_plan *p)
 	p->most_seconds = FOR_EVER_S;
 }
 
-static bool find_view(struct json_object *report, size_t i, double at, struct view *v)
-{
-	struct json_object *s = item(report, "sessions", i);
-
-	*v = (struct view){ .report = report, .session = s, .first = number(s, "first"), .last = number(s, "last") };
-	for (size_t k = 0; k < length(report, "vms"); k++)
-		if (number(item(report, "vms", k), "id") == number(s, "vm"))
-			v->vm = item(report, "vms", k);
-	if (!v->first)
-		v->first = 1;
-	while (at > 0 && v->last > v->first + 1 && elapsed(v, v->last) - elapsed(v, v->first) > at)
-		v->last--;
-	return v->vm && v->last > v->first;
-}
-
 struct json_object *forecast_session(struct json_object *report, size_t i,
 				     const struct forecast_options *o)
 {
@@ -356,7 +243,7 @@ struct json_object *forecast_session(struct json_object *report, size_t i,
 
 	say(out, "vm", text(item(report, "sessions", i), "name"));
 	json_object_object_add(out, "session", json_object_new_int64(number(item(report, "sessions", i), "id")));
-	if (!find_view(report, i, o->at, &v)) {
+	if (!view_session(report, i, o->at, &v)) {
 		say(out, "why_not", "the session is shorter than a sample");
 		return out;
 	}

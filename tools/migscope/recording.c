@@ -447,7 +447,7 @@ static int put_session(const struct session *s, void *arg)
 	integer(r, SESSION, 2, s->vm);
 	text(r, SESSION, 3, session_kind_name(s->kind));
 	text(r, SESSION, 4, session_outcome_name(s->outcome));
-	text(r, SESSION, 5, s->by_logging ? "logging" : "harvests");
+	text(r, SESSION, 5, session_by_name(s->by));
 	integer(r, SESSION, 6, s->slots);
 	integer(r, SESSION, 7, s->pages);
 	integer(r, SESSION, 8, s->begin ? s->begin : 1);

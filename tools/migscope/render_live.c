@@ -64,6 +64,22 @@ static struct json_object *vm_object(struct metric_at *at, struct live *l)
 	return o;
 }
 
+static struct json_object *device_object(struct metric_at *at, struct live *l)
+{
+	struct json_object *o = json_object_new_object();
+
+	l->values = json_object_new_object();
+	for (size_t i = 0; i < metrics_count; i++)
+		if (metrics[i].scope == METRIC_DEV)
+			metrics_points(at, &metrics[i]);
+	json_object_object_add(o, "id", json_object_new_uint64(at->dev->id));
+	json_object_object_add(o, "vm", json_object_new_string(at->dev->vm));
+	json_object_object_add(o, "dev", json_object_new_string(at->dev->dev));
+	json_object_object_add(o, "alive", json_object_new_boolean(at->dev->alive));
+	json_object_object_add(o, "v", l->values);
+	return o;
+}
+
 int render_live(FILE *out, const struct model *m)
 {
 	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
@@ -80,6 +96,12 @@ int render_live(FILE *out, const struct model *m)
 		json_object_array_add(list, vm_object(&at, &l));
 	}
 	json_object_object_add(o, "vms", list);
+	list = json_object_new_array();
+	for (size_t i = 0; i < m->devs; i++) {
+		metrics_object(&at, METRIC_DEV, i);
+		json_object_array_add(list, device_object(&at, &l));
+	}
+	json_object_object_add(o, "devices", list);
 	list = json_object_new_array();
 	for (size_t i = 0; i < m->probes; i++) {
 		/* a measure that needs two hooks is named once */

@@ -2,6 +2,7 @@
 #include "report.h"
 #include "migscope.h"
 #include "recording.h"
+#include "report_bill.h"
 
 #include <errno.h>
 #include <sqlite3.h>
@@ -242,57 +243,7 @@ static struct json_object *read_bill(struct reader *r, long long vm, long long f
 	return bill;
 }
 
-__attribute__((format(printf, 2, 3)))
-static void advise(struct json_object *list, const char *fmt, ...)
-{
-	char text[400];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	json_object_array_add(list, json_object_new_string(text));
-}
-
-/* What to change, with the numbers behind it. */
-static struct json_object *advice(struct json_object *bill, const struct report_options *o, double seconds)
-{
-	struct json_object *list = json_object_new_array();
-	double rate = 4096 * get(bill, "pages_per_second"), used = get(bill, "ring_used_max_ratio");
-	double stall = get(bill, "stall_seconds"), get_mean = 0;
-	double sync = get(bill, "reset_walk_seconds") + get(bill, "get_seconds") + get(bill, "clear_seconds");
-
-	if (get(bill, "get_calls") > 0)
-		get_mean = get(bill, "get_seconds") / get(bill, "get_calls");
-	if (o->bandwidth > 0 && rate >= o->bandwidth)
-		advise(list, "It dirtied %.1f MB/s and %.1f MB/s can be sent: it does not converge. Throttle the "
-		       "guest (auto-converge), give it more bandwidth, or use post-copy; no ring size helps.",
-		       rate / 1e6, o->bandwidth / 1e6);
-	if (get(bill, "full_exits") > 0)
-		advise(list, "Rings ran full %.0f times and vCPUs stood still for %.3f s (%.1f %% of the time): use a "
-		       "larger ring, up to 65536 entries, or have the VMM harvest more often.",
-		       get(bill, "full_exits"), stall, seconds > 0 ? 100 * stall / seconds : 0);
-	else if (used > 0.8)
-		advise(list, "A ring was filled to %.0f %% of its soft limit: the next size is safer.", 100 * used);
-	else if (used > 0 && used < 0.3 && get(bill, "resets") > 3)
-		advise(list, "No ring was filled to more than %.0f %%: a ring of a half, or a quarter, would do.",
-		       100 * used);
-	if (get_mean > 0.1)
-		advise(list, "A GET of the bitmap took %.0f ms on average, which is part of the downtime: use the "
-		       "dirty ring, or manual protect.", 1e3 * get_mean);
-	if (seconds > 0 && sync / seconds > 0.1)
-		advise(list, "Harvesting took %.0f %% of the time: harvest less often, or use larger rings.",
-		       100 * sync / seconds);
-	if (get(bill, "switch_on_seconds") > 0.1)
-		advise(list, "Switching dirty logging on took %.0f ms: KVM_DIRTY_LOG_INITIALLY_SET avoids the walk.",
-		       1e3 * get(bill, "switch_on_seconds"));
-	if (get(bill, "rejected_entries") > 0)
-		advise(list, "%.0f harvested entries named no page of the VM: the VMM, or who writes to the ring, is wrong.",
-		       get(bill, "rejected_entries"));
-	return list;
-}
-
-static struct json_object *read_sessions(struct reader *r, const struct report_options *o)
+static struct json_object *read_sessions(struct reader *r)
 {
 	struct json_object *list = rows(r, "SELECT s.*, v.name AS name, a.time AS begin, b.time AS end,"
 					   " b.monotonic - a.monotonic AS seconds FROM session s, vm v, sample a, sample b"
@@ -303,7 +254,6 @@ static struct json_object *read_sessions(struct reader *r, const struct report_o
 
 		bill = read_bill(r, get(s, "vm"), get(s, "first"), get(s, "last"), get(s, "seconds"));
 		json_object_object_add(s, "bill", bill);
-		json_object_object_add(s, "advice", advice(bill, o, get(s, "seconds")));
 	}
 	return list;
 }
@@ -373,7 +323,7 @@ struct json_object *report_read(const char *path, const struct report_options *o
 	json_object_object_add(report, "events",
 			       rows(&r, "SELECT s.time AS time, e.* FROM event e, sample s WHERE s.id = e.sample"
 					" ORDER BY e.rowid"));
-	json_object_object_add(report, "sessions", read_sessions(&r, o));
+	json_object_object_add(report, "sessions", read_sessions(&r));
 	json_object_object_add(report, "samples", read_samples(&r, "SELECT time FROM sample ORDER BY id"));
 	json_object_object_add(report, "elapsed",
 			       read_samples(&r, "SELECT elapsed FROM sample ORDER BY id"));
@@ -384,6 +334,8 @@ struct json_object *report_read(const char *path, const struct report_options *o
 		json_object_put(report);
 		report = NULL;
 	}
+	if (report)
+		report_bills(report, o);
 out:
 	sqlite3_close(r.db);
 	return report;

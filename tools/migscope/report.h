@@ -8,6 +8,7 @@
 
 struct report_options {
 	double bandwidth;	/* bytes/s of a migration; 0: not known */
+	double downtime;	/* s that it may cause; 0: QEMU's own limit */
 };
 
 /* NULL: it cannot be read, which was said. SCHEMA.md describes the object. */

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#define ROUNDS_SHOWN	12
+
 static const char *stamp(char *buf, size_t size, double time)
 {
 	time_t t = time;
@@ -40,17 +42,110 @@ static const struct line {
 	{ "switch_off_seconds", "logging switched off", "s", 1 },
 };
 
-static void put_line(FILE *out, struct json_object *bill, const struct line *l)
+static void put_line(FILE *out, struct json_object *bill, const struct line *l, const char *indent)
 {
 	double v = number(bill, l->key) * l->scale;
 
 	if (!member(bill, l->key))
 		return;
-	fprintf(out, "    %-34s ", l->what);
+	fprintf(out, "    %s%-*s ", indent, 34 - (int)strlen(indent), l->what);
 	if (!*l->unit)
 		fprintf(out, "%14.0f\n", v);
 	else
 		fprintf(out, "%14.*f %s\n", !strcmp(l->unit, "s") ? 6 : 1, v, l->unit);
+}
+
+/* What was dirtied from one sync to the next; of many the first and the last. */
+static void put_rounds(FILE *out, struct json_object *s)
+{
+	struct json_object *phases = member(s, "phases"), *r;
+	size_t n = length(s, "syncs");
+
+	if (!phases)
+		return;
+	fprintf(out, "    %-34s %14.0f\n", "rounds", number(member(s, "bill"), "rounds"));
+	fprintf(out, "      first %.1f s, further ones %.1f s, after the last sync %.3f s\n",
+		number(phases, "first_round_seconds"), number(phases, "further_rounds_seconds"),
+		number(phases, "after_last_sync_seconds"));
+	for (size_t i = 1; i < n; i++) {
+		if (i == ROUNDS_SHOWN / 2 && n > ROUNDS_SHOWN + 1) {
+			fprintf(out, "      ...\n");
+			i = n - ROUNDS_SHOWN / 2;
+		}
+		r = item(s, "syncs", i);
+		fprintf(out, "      at %7.1f s", number(r, "at_seconds"));
+		if (member(r, "pages"))
+			fprintf(out, " %12.0f pages", number(r, "pages"));
+		if (member(r, "rounds"))
+			fprintf(out, " in %.0f rounds", number(r, "rounds"));
+		fputc('\n', out);
+	}
+}
+
+static void put_threads(FILE *out, struct json_object *s)
+{
+	static const struct {
+		const char *op, *words;
+	} what[] = {
+		{ "reset", "in resets of the rings" }, { "get", "in KVM_GET_DIRTY_LOG" },
+		{ "clear", "in KVM_CLEAR_DIRTY_LOG" }, { "switch", "switching logging" },
+		{ "stall", "stood still, ring full" },
+	};
+
+	for (size_t i = 0; i < length(s, "threads"); i++) {
+		struct json_object *t = item(s, "threads", i);
+		const char *words = text(t, "op");
+
+		if (!i)
+			fprintf(out, "    who waited\n");
+		for (size_t k = 0; k < sizeof(what) / sizeof(what[0]); k++)
+			if (!strcmp(what[k].op, words))
+				words = what[k].words;
+		fprintf(out, "      %-18s %-24s %10.6f s\n", text(t, "thread"), words, number(t, "seconds"));
+	}
+}
+
+static const struct line device_lines[] = {
+	{ "iotlb_misses", "misses", "", 1 },
+	{ "iotlb_miss_seconds", "waited for translations", "s", 1 },
+	{ "iotlb_updates", "translations given", "", 1 },
+	{ "iotlb_evictions", "thrown out for room", "", 1 },
+	{ "vdpa_kicks", "kicks", "", 1 },
+	{ "vdpa_updates", "updates of its memory", "", 1 },
+	{ "vdpa_update_seconds", "time in them", "s", 1 },
+	{ "vdpa_pinned_bytes", "pinned at the end", "MB", 1e-6 },
+	{ "pins", "pins", "", 1 },
+	{ "pin_seconds", "time in them", "s", 1 },
+	{ "unpins", "unpins", "", 1 },
+	{ "pinned_pages", "pages pinned at the end", "", 1 },
+	{ "dirty_gets", "dirty bitmaps asked for", "", 1 },
+	{ "dirty_get_seconds", "time in them", "s", 1 },
+	{ "dirty_get_bytes", "bitmap copied", "KiB", 1 / 1024. },
+	{ "dirty_pages", "pages that they showed", "", 1 },
+	{ "scope_full", "all that is mapped counts as dirty", "", 1 },
+};
+
+static void put_devices(FILE *out, struct json_object *s)
+{
+	for (size_t i = 0; i < length(s, "devices"); i++) {
+		struct json_object *d = item(s, "devices", i);
+
+		fprintf(out, "    device %s\n", text(d, "dev"));
+		for (size_t k = 0; k < sizeof(device_lines) / sizeof(device_lines[0]); k++)
+			if (number(d, device_lines[k].key) != 0)
+				put_line(out, d, &device_lines[k], "  ");
+	}
+}
+
+static void put_qemu(FILE *out, struct json_object *s)
+{
+	struct json_object *q = member(s, "qemu");
+
+	if (!q)
+		return;
+	fprintf(out, "    QEMU says: %s, %.0f rounds, %.1f MB sent of %.1f, %.3f s, downtime %.3f s\n",
+		text(q, "status"), number(q, "rounds"), number(q, "transferred_bytes") / 1e6,
+		number(q, "total_bytes") / 1e6, number(q, "migration_seconds"), number(q, "downtime_seconds"));
 }
 
 static void put_session(FILE *out, struct json_object *s)
@@ -62,6 +157,7 @@ static void put_session(FILE *out, struct json_object *s)
 		{ "logging_off", "until logging was switched off" },
 		{ "vm_ended", "until the VM ended" },
 		{ "idle", "until nothing more was harvested" },
+		{ "tracking_off", "until its devices were tracked no more" },
 	};
 	const char *how = "";
 	bool happened = true;
@@ -73,6 +169,8 @@ static void put_session(FILE *out, struct json_object *s)
 	fprintf(out, "\n  %s: %s, from %s for %.1f s, %s\n", text(s, "name"),
 		!strcmp(text(s, "kind"), "display") ? "logging of a display, no migration" : "migration",
 		stamp(begin, sizeof(begin), number(s, "begin")), number(s, "seconds"), how);
+	if (!strcmp(text(s, "recognised_by"), "tracking"))
+		fprintf(out, "    (recognised by VFIO's tracking of its devices)\n");
 	if (!strcmp(text(s, "recognised_by"), "harvests"))
 		fprintf(out, "    (recognised by what was harvested: the switching of logging was not seen)\n");
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
@@ -82,8 +180,14 @@ static void put_session(FILE *out, struct json_object *s)
 		if (!sub && member(member(s, "bill"), lines[i].key))
 			happened = number(member(s, "bill"), lines[i].key) != 0;
 		if (!sub || happened)
-			put_line(out, member(s, "bill"), &lines[i]);
+			put_line(out, member(s, "bill"), &lines[i], "");
 	}
+	put_rounds(out, s);
+	put_threads(out, s);
+	put_devices(out, s);
+	put_qemu(out, s);
+	if (length(s, "advice"))
+		fprintf(out, "    what to change\n");
 	for (size_t i = 0; i < length(s, "advice"); i++)
 		fprintf(out, "    -> %s\n", json_object_get_string(item(s, "advice", i)));
 }

@@ -12,6 +12,7 @@
 struct seen {
 	__u64 harvests;		/* resets, GETs, CLEARs, and pages pushed */
 	__u64 on, off, on_pages, off_pages;
+	unsigned int tracking;	/* containers whose pages are tracked */
 	bool alive;
 };
 
@@ -49,9 +50,16 @@ const char *session_kind_name(enum session_kind kind)
 
 const char *session_outcome_name(enum session_outcome outcome)
 {
-	static const char *const name[] = { "running", "logging_off", "vm_ended", "idle" };
+	static const char *const name[] = { "running", "logging_off", "vm_ended", "idle", "tracking_off" };
 
 	return name[outcome];
+}
+
+const char *session_by_name(enum session_by by)
+{
+	static const char *const name[] = { "harvests", "logging", "tracking" };
+
+	return name[by];
 }
 
 static struct watched *find(struct sessions *s, __u64 vm)
@@ -71,9 +79,9 @@ static struct watched *find(struct sessions *s, __u64 vm)
 	return w;
 }
 
-static struct seen look(const struct model_vm *vm)
+static struct seen look(const struct model *m, const struct model_vm *vm)
 {
-	return (struct seen){
+	struct seen seen = {
 		.harvests = vm->ring.pushes + vm->ring.reset_entries +
 			    vm->log.op[MS_LOG_GET].calls + vm->log.op[MS_LOG_CLEAR].calls,
 		.on = vm->log.op[MS_LOG_ON].calls,
@@ -82,22 +90,33 @@ static struct seen look(const struct model_vm *vm)
 		.off_pages = vm->log.op[MS_LOG_OFF].pages,
 		.alive = vm->alive,
 	};
+
+	/* containers are its process's */
+	for (size_t i = 0; i < m->devs; i++) {
+		const struct model_dev *d = &m->dev[i];
+
+		if (!d->has_vfio || d->pid != vm->info.tgid)
+			continue;
+		seen.harvests += d->vfio.op[MS_VFIO_GET].calls;
+		seen.tracking += d->alive && d->vfio.knows & MS_VFIO_KNOWS_SCOPE && d->vfio.tracking;
+	}
+	return seen;
 }
 
 static enum session_kind kind_of(const struct session *session)
 {
-	return session->by_logging && session->slots <= 1 && session->pages <= DISPLAY_PAGES ?
+	return session->by == SESSION_BY_LOGGING && session->slots <= 1 && session->pages <= DISPLAY_PAGES ?
 	       SESSION_DISPLAY : SESSION_MIGRATION;
 }
 
-static void begin(struct sessions *s, struct watched *w, const struct seen *now, bool by_logging,
+static void begin(struct sessions *s, struct watched *w, const struct seen *now, enum session_by by,
 		  unsigned long nth)
 {
 	w->in_session = true;
 	w->session = (struct session){
 		.nth = ++s->count,
 		.vm = w->vm,
-		.by_logging = by_logging,
+		.by = by,
 		.slots = now->on - w->last.on,
 		.pages = now->on_pages - w->last.on_pages,
 		.begin = nth - 1,
@@ -111,9 +130,11 @@ static enum session_outcome outcome(const struct watched *w, const struct seen *
 {
 	if (!now->alive)
 		return SESSION_VM_ENDED;
-	if (w->session.by_logging && now->off != w->last.off && now->off >= now->on)
+	if (w->session.by == SESSION_BY_LOGGING && now->off != w->last.off && now->off >= now->on)
 		return SESSION_LOGGING_OFF;
-	if (!w->session.by_logging && elapsed - w->harvested > IDLE_S)
+	if (w->session.by == SESSION_BY_TRACKING && !now->tracking)
+		return SESSION_TRACKING_OFF;
+	if (w->session.by == SESSION_BY_HARVESTS && elapsed - w->harvested > IDLE_S)
 		return SESSION_IDLE;
 	return SESSION_RUNNING;
 }
@@ -122,7 +143,7 @@ static int feed(struct sessions *s, const struct model *m, const struct model_vm
 		unsigned long nth, int (*changed)(const struct session *session, void *arg), void *arg)
 {
 	struct watched *w = find(s, vm->id);
-	struct seen now = look(vm);
+	struct seen now = look(m, vm);
 	bool switches = m->measured[MEASURE_LOG_TOGGLE], harvest;
 	int err = 0;
 
@@ -137,10 +158,15 @@ static int feed(struct sessions *s, const struct model *m, const struct model_vm
 		w->harvested = m->elapsed;
 	/* switched on in our sight, or found switched on; a VM that ended does not begin one */
 	if (!w->in_session && now.on != w->last.on)
-		begin(s, w, &now, true, nth);
+		begin(s, w, &now, SESSION_BY_LOGGING, nth);
+	else if (!w->in_session && now.tracking > w->last.tracking && now.alive)
+		begin(s, w, &now, SESSION_BY_TRACKING, nth);
 	else if (!w->in_session && harvest && !(switches && now.on && now.off >= now.on))
-		begin(s, w, &now, false, nth);
-	else if (w->in_session && w->session.by_logging) {
+		begin(s, w, &now, SESSION_BY_HARVESTS, nth);
+	else if (w->in_session && w->session.by == SESSION_BY_TRACKING && now.on != w->last.on)
+		/* which of the two a VMM switches first is its own business */
+		w->session.by = SESSION_BY_LOGGING;
+	if (w->in_session && w->session.by == SESSION_BY_LOGGING && w->session.begin != nth - 1) {
 		/* slots come one by one */
 		w->session.slots += now.on - w->last.on;
 		w->session.pages += now.on_pages - w->last.on_pages;
@@ -149,7 +175,7 @@ static int feed(struct sessions *s, const struct model *m, const struct model_vm
 	if (w->in_session) {
 		w->session.outcome = outcome(w, &now, m->elapsed);
 		/* silence is no part of it */
-		if (w->session.by_logging || harvest)
+		if (w->session.by != SESSION_BY_HARVESTS || harvest)
 			w->session.end = nth;
 		w->in_session = w->session.outcome == SESSION_RUNNING;
 		err = changed(&w->session, arg);

@@ -4,7 +4,8 @@
  *
  * Where the switching of dirty logging is seen, a session is from on to off. Logging of
  * a single small slot is a display's, of which a VMM wants to know what to redraw.
- * Where it is not seen, a session lasts as long as pages are harvested.
+ * Where it is not seen, a session lasts as long as the VM's devices are tracked by VFIO, or
+ * pages are harvested.
  */
 #ifndef MIGSCOPE_SESSIONS_H
 #define MIGSCOPE_SESSIONS_H
@@ -21,6 +22,14 @@ enum session_outcome {
 	SESSION_LOGGING_OFF,	/* finished, failed or cancelled: that only the VMM knows */
 	SESSION_VM_ENDED,
 	SESSION_IDLE,		/* nothing was harvested for a while */
+	SESSION_TRACKING_OFF,	/* of its devices, the VM's own logging was not seen */
+};
+
+/* What it was recognised by. */
+enum session_by {
+	SESSION_BY_HARVESTS,
+	SESSION_BY_LOGGING,
+	SESSION_BY_TRACKING,	/* VFIO's dirty tracking of its devices */
 };
 
 struct session {
@@ -28,7 +37,7 @@ struct session {
 	__u64 vm;
 	enum session_kind kind;
 	enum session_outcome outcome;
-	bool by_logging;	/* else by what is harvested */
+	enum session_by by;
 	__u64 slots, pages;	/* that logging was switched on for */
 	unsigned long begin, end;	/* numbers of the last sample before it, and of its last */
 };
@@ -47,5 +56,6 @@ int sessions_feed(struct sessions *s, const struct model *m, unsigned long nth,
 
 const char *session_kind_name(enum session_kind kind);
 const char *session_outcome_name(enum session_outcome outcome);
+const char *session_by_name(enum session_by by);
 
 #endif

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct top_column top_columns[] = {
+static const struct top_column vm_columns[] = {
 	{ "MB/s", 7, TOP_RATE, 4096e-6, { "dirty_pages,vcpu" } },
 	{ "USED%", 5, TOP_RATIO, 100, { "ring_used_entries" }, "ring_soft_limit_entries", true },
 	{ "MAX%", 5, TOP_RATIO, 100, { "ring_used_entries_max" }, "ring_soft_limit_entries" },
@@ -17,23 +17,38 @@ const struct top_column top_columns[] = {
 				       "dirty_log_sync_seconds_sum,clear" } },
 };
 
-const size_t top_columns_count = sizeof(top_columns) / sizeof(top_columns[0]);
+static const struct top_column device_columns[] = {
+	{ "MISS/s", 6, TOP_RATE, 1, { "iotlb_lookups,miss" } },
+	{ "WAITms", 6, TOP_MEAN, 1e3, { "iotlb_miss_service_seconds_sum" }, "iotlb_miss_service_seconds_count" },
+	{ "TABLE%", 6, TOP_RATIO, 100, { "iotlb_entries" }, "iotlb_entries_limit" },
+	{ "PIN MB", 6, TOP_VALUE, 4096e-6, { "vfio_pinned_pages" } },
+	{ "PINS/s", 6, TOP_RATE, 1, { "vfio_pin_seconds_count,pin" } },
+	{ "GETms", 5, TOP_MEAN, 1e3, { "vfio_dirty_get_seconds_sum,get" }, "vfio_dirty_get_seconds_count,get" },
+	{ "KICK/s", 6, TOP_RATE, 1, { "vdpa_vq_kicks" } },
+};
 
-_Static_assert(sizeof(top_columns) / sizeof(top_columns[0]) <= TOP_COLUMNS_MAX, "a row has room for all");
+#define COLUMNS(c) (sizeof(c) / sizeof((c)[0]))
 
-/* What the columns need of one VM, at one sample. */
+_Static_assert(COLUMNS(vm_columns) <= TOP_COLUMNS_MAX && COLUMNS(device_columns) <= TOP_COLUMNS_MAX,
+	       "a row has room for all");
+
+const struct top_table top_vms = { METRIC_VM, vm_columns, COLUMNS(vm_columns), "MODE", 6 };
+const struct top_table top_devices = { METRIC_DEV, device_columns, COLUMNS(device_columns), "DEV", 13 };
+
+/* What the columns need of one VM or device, at one sample. */
 struct gathered {
 	struct metric_sink sink;
+	const struct top_table *table;
 	double term[TOP_COLUMNS_MAX][TOP_TERMS], over[TOP_COLUMNS_MAX];
 };
 
 static void take(struct gathered *g, const char *key, double value)
 {
-	for (size_t c = 0; c < top_columns_count; c++) {
-		for (int t = 0; t < TOP_TERMS && top_columns[c].metric[t]; t++)
-			if (!strcmp(top_columns[c].metric[t], key))
+	for (size_t c = 0; c < g->table->columns; c++) {
+		for (int t = 0; t < TOP_TERMS && g->table->column[c].metric[t]; t++)
+			if (!strcmp(g->table->column[c].metric[t], key))
 				g->term[c][t] = value;
-		if (top_columns[c].over && !strcmp(top_columns[c].over, key))
+		if (g->table->column[c].over && !strcmp(g->table->column[c].over, key))
 			g->over[c] = value;
 	}
 }
@@ -56,19 +71,24 @@ static void put(struct metric_sink *sink, const struct metric *m, const char *co
 	}
 }
 
-static void gather(struct gathered *g, const struct model *m, const struct model_vm *vm)
+/* Number @i of the table's objects; SIZE_MAX: one that is not there. */
+static void gather(struct gathered *g, const struct top_table *table, const struct model *m, size_t i)
 {
-	struct metric_at at = { .m = m, .vm = vm, .sink = &g->sink };
+	struct metric_at at = { .m = m, .sink = &g->sink };
 
 	g->sink.put = put;
+	g->table = table;
 	for (size_t c = 0; c < TOP_COLUMNS_MAX; c++) {
 		g->over[c] = NAN;
 		for (int t = 0; t < TOP_TERMS; t++)
 			g->term[c][t] = NAN;
 	}
-	for (size_t i = 0; vm && i < metrics_count; i++)
-		if (metrics[i].scope == METRIC_VM)
-			metrics_points(&at, &metrics[i]);
+	if (i == SIZE_MAX)
+		return;
+	metrics_object(&at, table->scope, i);
+	for (size_t k = 0; k < metrics_count; k++)
+		if (metrics[k].scope == table->scope)
+			metrics_points(&at, &metrics[k]);
 }
 
 static double column(const struct top_column *c, size_t i, const struct gathered *now,
@@ -80,40 +100,52 @@ static double column(const struct top_column *c, size_t i, const struct gathered
 		double v = now->term[i][t];
 
 		/* of one that was not there, or of a first look, there is no rate */
-		if (c->how == TOP_RATE)
+		if (c->how == TOP_RATE || c->how == TOP_MEAN)
 			v = seconds > 0 && v >= before->term[i][t] ? (v - before->term[i][t]) / seconds : NAN;
 		if (!isnan(v))
 			sum = isnan(sum) ? v : sum + v;
 	}
 	if (c->how == TOP_RATIO)
 		sum = now->over[i] > 0 ? sum / now->over[i] : NAN;
+	/* both went on by so much in the same time */
+	if (c->how == TOP_MEAN)
+		sum = now->over[i] > before->over[i] ? sum * seconds / (now->over[i] - before->over[i]) : NAN;
 	return sum * c->scale;
 }
 
-static const struct model_vm *find(const struct model *m, __u64 id)
+static __u64 id_of(const struct model *m, enum metric_scope scope, size_t i)
 {
-	for (size_t i = 0; i < m->vms; i++)
-		if (m->vm[i].id == id)
-			return &m->vm[i];
-	return NULL;
+	return scope == METRIC_VM ? m->vm[i].id : m->dev[i].id;
 }
 
-struct top_row *top_rows(const struct model *now, const struct model *before)
+static size_t find(const struct model *m, enum metric_scope scope, __u64 id)
 {
-	struct top_row *row = calloc(now->vms + 1, sizeof(*row));
+	for (size_t i = 0; i < metrics_objects(m, scope); i++)
+		if (id_of(m, scope, i) == id)
+			return i;
+	return SIZE_MAX;
+}
+
+static void name_row(struct top_row *row, const struct model *m, enum metric_scope scope, size_t i)
+{
+	row->id = id_of(m, scope, i);
+	row->name = scope == METRIC_VM ? m->vm[i].name : m->dev[i].vm;
+	row->what = scope == METRIC_DEV ? m->dev[i].dev : m->vm[i].info.ring_bytes ? "ring" : "bitmap";
+	row->alive = scope == METRIC_VM ? m->vm[i].alive : m->dev[i].alive;
+}
+
+struct top_row *top_rows(const struct model *now, const struct model *before, const struct top_table *table)
+{
+	size_t n = metrics_objects(now, table->scope);
+	struct top_row *row = calloc(n + 1, sizeof(*row));
 	struct gathered a, b;
 
-	for (size_t i = 0; row && i < now->vms; i++) {
-		const struct model_vm *vm = &now->vm[i];
-
-		gather(&a, now, vm);
-		gather(&b, before, find(before, vm->id));
-		row[i].id = vm->id;
-		row[i].name = vm->name;
-		row[i].mode = vm->info.ring_bytes ? "ring" : "bitmap";
-		row[i].alive = vm->alive;
-		for (size_t c = 0; c < top_columns_count; c++)
-			row[i].value[c] = column(&top_columns[c], c, &a, &b, now->elapsed - before->elapsed);
+	for (size_t i = 0; row && i < n; i++) {
+		name_row(&row[i], now, table->scope, i);
+		gather(&a, table, now, i);
+		gather(&b, table, before, find(before, table->scope, row[i].id));
+		for (size_t c = 0; c < table->columns; c++)
+			row[i].value[c] = column(&table->column[c], c, &a, &b, now->elapsed - before->elapsed);
 	}
 	return row;
 }

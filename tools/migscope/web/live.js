@@ -6,13 +6,14 @@
 	const { Board, COLORS, element, text } = Plots;
 	const EVERY = 1000, KEEP = 600;
 	const main = document.querySelector('main');
-	const samples = [], vms = new Map();
+	const samples = [], vms = new Map(), devices = new Map();
 	let paused = false, color = 0;
 
 	const status = element('span', { class: 'dim', role: 'status' }, 'waiting for the first sample');
 	const pause = element('button', { type: 'button', 'aria-pressed': 'false' }, 'Pause');
 	const lost = element('div');
 	const table = element('div', { class: 'card scroll' });
+	const deviceTable = element('div', { class: 'card scroll' });
 	const plots = element('div', { class: 'plots' });
 	const board = new Board(plots);
 	const bar = board.toolbar();
@@ -21,7 +22,7 @@
 	main.append(element('h1', {}, 'migscope'),
 		element('p', { class: 'dim' }, 'What live migration costs this host, now. ',
 			element('a', { href: 'metrics' }, 'metrics'), ' · ', element('a', { href: 'sample.json' }, 'JSON')),
-		lost, table, bar, plots);
+		lost, table, deviceTable, bar, plots);
 
 	pause.addEventListener('click', () => {
 		paused = !paused;
@@ -59,23 +60,51 @@
 		table.replaceChildren(element('table', {}, ...rows));
 	}
 
+	function showDevices() {
+		const now = samples[samples.length - 1], before = samples[samples.length - 2], rows = [];
+		for (const d of devices.values()) {
+			const b = now.values.get(d.id) || d.last, a = before && before.values.get(d.id);
+			const get = key => key in b ? b[key] : null;
+			const rate = key => a && key in a && key in b ? (b[key] - a[key]) / (now.time - before.time) : null;
+			const waits = get('iotlb_miss_service_seconds_count'), limit = get('iotlb_entries_limit'), used = get('iotlb_entries');
+			const gets = get('vfio_dirty_get_seconds_count,get');
+			const pinned = get('vfio_pinned_pages') !== null ? get('vfio_pinned_pages') * 4096 : get('vdpa_pinned_bytes');
+			rows.push(element('tr', {}, element('td', {}, d.vm), element('td', {}, d.dev + (d.alive ? '' : ' (ended)')),
+				element('td', { class: 'n' }, text(rate('iotlb_lookups,miss'))),
+				element('td', { class: 'n' }, waits ? text(1e3 * get('iotlb_miss_service_seconds_sum') / waits) + ' ms' : '–'),
+				element('td', { class: 'n' }, limit && used !== null ? meter(used / limit) : '', limit && used !== null ? ` ${text(used)}` : '–'),
+				element('td', { class: 'n' }, pinned === null ? '–' : text(pinned / 1e6) + ' MB'),
+				element('td', { class: 'n' }, gets ? text(1e3 * get('vfio_dirty_get_seconds_sum,get') / gets) + ' ms' : '–'),
+				element('td', { class: 'n' }, text(rate('vdpa_vq_kicks')))));
+		}
+		deviceTable.hidden = !rows.length;
+		deviceTable.replaceChildren(element('table', {}, element('tr', {}, ...['VM', 'device', 'misses /s', 'mean wait', 'translations', 'pinned', 'mean GET', 'kicks /s'].map((h, i) =>
+			element('th', i > 1 ? { class: 'n' } : {}, h))), ...rows));
+	}
+
+	// What is known of a thing that goes on; one that ended stands still, it is not drawn on.
+	function keep(map, values, id, now) {
+		if (!map.has(id))
+			map.set(id, { id, color: COLORS[color++ % COLORS.length] });
+		const known = map.get(id), ended = known.alive === false;
+		Object.assign(known, now);
+		if (!ended)
+			values.set(id, now.last);
+	}
+
 	function take(sample) {
 		const values = new Map();
-		for (const vm of sample.vms) {
-			if (!vms.has(vm.id))
-				vms.set(vm.id, { id: vm.id, color: COLORS[color++ % COLORS.length] });
-			const known = vms.get(vm.id), ended = known.alive === false;
-			Object.assign(known, { name: vm.name, mode: vm.mode, alive: vm.alive, last: vm.v });
-			// one that ended stands still: it is not drawn on
-			if (!ended)
-				values.set(vm.id, vm.v);
-		}
+		for (const d of sample.devices)
+			keep(devices, values, 'd' + d.id, { name: `${d.vm} ${d.dev}`, vm: d.vm, dev: d.dev, alive: d.alive, last: d.v });
+		for (const vm of sample.vms)
+			keep(vms, values, vm.id, { name: vm.name, mode: vm.mode, alive: vm.alive, last: vm.v });
 		samples.push({ time: sample.time, values });
 		if (samples.length > KEEP)
 			samples.shift();
-		for (const id of [...vms.keys()])
-			if (!samples.some(s => s.values.has(id)))
-				vms.delete(id);
+		for (const map of [vms, devices])
+			for (const id of [...map.keys()])
+				if (!samples.some(s => s.values.has(id)))
+					map.delete(id);
 		lost.replaceChildren(...(sample.not_measured.length ? [element('details', { class: 'warn' },
 			element('summary', {}, `${sample.not_measured.length} measures are not taken on this kernel`),
 			...sample.not_measured.map(x => element('p', { class: 'dim' }, x)))] : []));
@@ -92,7 +121,8 @@
 				take(sample);
 				if (!paused) {
 					showTable();
-					board.draw(samples, [...vms.values()], 10);
+					showDevices();
+					board.draw(samples, [...vms.values(), ...devices.values()], 10);
 				}
 			}
 			status.textContent = (paused ? 'paused, as of ' : 'as of ') + new Date(sample.time * 1000).toLocaleTimeString();

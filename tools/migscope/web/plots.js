@@ -26,6 +26,19 @@ const Plots = (() => {
 			of: (v, r) => scale(sum(r('dirty_log_sync_bytes,get'), r('dirty_log_sync_bytes,clear')), 1e-3) },
 		{ id: 'switch', title: 'Switching of dirty logging', unit: 'ms in each second',
 			of: (v, r) => scale(sum(r('dirty_logging_toggle_seconds_sum,on'), r('dirty_logging_toggle_seconds_sum,off')), 1e3) },
+		// of devices and containers
+		{ id: 'misses', title: 'IOTLB misses', unit: '/s', of: (v, r) => r('iotlb_lookups,miss') },
+		{ id: 'wait', title: 'Mean wait for a translation', unit: 'ms',
+			of: (v, r) => scale(div(r('iotlb_miss_service_seconds_sum'), r('iotlb_miss_service_seconds_count')), 1e3) },
+		{ id: 'table', title: 'Translations in the table', unit: '% of its limit', most: 100,
+			of: (v) => ratio(v('iotlb_entries'), v('iotlb_entries_limit')) },
+		{ id: 'pinned', title: 'Memory pinned for devices', unit: 'MB',
+			of: (v) => sum(scale(v('vfio_pinned_pages'), PAGE / 1e6), scale(v('vdpa_pinned_bytes'), 1e-6)) },
+		{ id: 'pins', title: 'Pins by devices', unit: '/s', of: (v, r) => r('vfio_pin_seconds_count,pin') },
+		{ id: 'devget', title: 'Mean of a dirty bitmap of a container', unit: 'ms',
+			of: (v, r) => scale(div(sum(r('vfio_dirty_get_seconds_sum,get'), r('vfio_dirty_get_seconds_sum,unmap')),
+				sum(r('vfio_dirty_get_seconds_count,get'), r('vfio_dirty_get_seconds_count,unmap'))), 1e3) },
+		{ id: 'kicks', title: 'Kicks of vDPA queues', unit: '/s', of: (v, r) => r('vdpa_vq_kicks') },
 	];
 
 	function scale(x, by) { return x === null ? null : x * by; }
