@@ -47,7 +47,7 @@ num "every rule is there" "$(jq '[.data.groups[].rules[]] | length' <<<"$rules")
 	"$(grep -c '^ *- \(record\|alert\):' dashboards/prometheus/rules.yml dashboards/prometheus/alerts.yml | awk -F: '{ n += $2 } END { print n }')"
 # of the workload: rings half full, exits, stalls of seconds, GETs of a quarter of a second
 is "what fires is what should" "$(jq -c '[.data.groups[].rules[] | select(.state == "firing") | .name] | sort' <<<"$rules")" \
-	'["MigscopeBitmapSyncSlow","MigscopeBlind","MigscopeEventsLost","MigscopeGuestStalled","MigscopeRingFull","MigscopeSeriesDropped"]'
+	'["MigscopeBitmapSyncSlow","MigscopeBlind","MigscopeDeviceAllDirty","MigscopeEventsLost","MigscopeForecastDiverges","MigscopeForecastDowntime","MigscopeGuestStalled","MigscopeMappingsNearLimit","MigscopeRingFull","MigscopeSeriesDropped"]'
 kill $exporter
 wait $exporter 2>/dev/null
 done_testing

@@ -66,6 +66,9 @@ static void ring_vm(struct model_vm *vm)
 	thread[1].ns[MS_WAIT_RESET] = 250000000;
 	vm->thread = thread;
 	vm->threads = 2;
+	vm->has_outlook = vm->outlook.known = true;
+	vm->outlook.ratio = 1.25;
+	vm->outlook.downtime = 4.5;
 	vm->has_qemu = true;
 	strcpy(vm->qemu.status, "active");
 	vm->qemu.rounds = 4;
@@ -155,12 +158,21 @@ static void scale(void *counters, size_t size, __u64 step)
 static void run(struct model *m, struct metric_self *self, __u64 step)
 {
 	struct model_vm *ring = &m->vm[0], *bitmap = &m->vm[1];
+	struct model_dev *dev = &m->dev[0];
 
 	strcpy(ring->name, "ring");
 	bitmap->alive = true;
 	ring->ring.pushes = 1000;
 	scale(&ring->ring, offsetof(struct ms_ring_vm, used_max), step);
 	scale(&bitmap->log, sizeof(bitmap->log), step);
+	for (size_t i = 0; i < ring->threads; i++)
+		scale(ring->thread[i].ns, sizeof(ring->thread[i].ns), step);
+	scale(&dev->iotlb.misses, sizeof(dev->iotlb.misses), step);
+	scale(&dev->iotlb.evictions, sizeof(dev->iotlb.evictions), step);
+	scale(&dev->iotlb.service, sizeof(dev->iotlb.service), step);
+	scale(dev->vfio.op, sizeof(dev->vfio.op), step);
+	scale(dev->vdpa.op, sizeof(dev->vdpa.op), step);
+	scale(&dev->vdpa.kicks, sizeof(dev->vdpa.kicks), step);
 	scale(m->self, sizeof(m->self), step);
 	self->dropped *= step;
 	self->cpu_seconds *= step;

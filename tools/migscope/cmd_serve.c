@@ -40,6 +40,8 @@ enum { OPT_KEEP = 256, OPT_MOST, OPT_USER, OPT_PIN };
 static const struct argp_option options[] = {
 	{ "listen", 'l', "ADDRESS:PORT", 0, "Listen there (127.0.0.1:9788; [::1]:9788; PORT 0: any)", 0 },
 	{ "source", 's', "NAME,..", 0, "Watch these sources only", 0 },
+	{ "bandwidth", 'b', "MB/S", 0, "What a migration may send: then it is forecast whether one converges", 0 },
+	{ "downtime", 'D', "TIME", 0, "What downtime it may cause (300ms)", 0 },
 	{ "keep", OPT_KEEP, "TIME", 0, "Series stay as long when a VM has ended (15m)", 0 },
 	{ "max-series", OPT_MOST, "N", 0, "Leave out VMs beyond as many series (100000)", 0 },
 	{ "pin", OPT_PIN, "DIR", 0,
@@ -69,6 +71,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		a->serve.most = strtoul(arg, &end, 10);
 		if (*end || !a->serve.most || *arg == '-')
 			argp_error(state, "%s: not a number of series", arg);
+		return 0;
+	case 'b':
+		a->serve.bandwidth = 1e6 * strtod(arg, &end);
+		if (*end || end == arg || !(a->serve.bandwidth > 0) || a->serve.bandwidth > 1e15)
+			argp_error(state, "%s: not a number of MB/s", arg);
+		return 0;
+	case 'D':
+		a->serve.downtime = ms_parse_time(arg);
+		if (a->serve.downtime < 0)
+			argp_error(state, "%s: not a duration (300ms, 1s)", arg);
 		return 0;
 	case OPT_PIN:
 		/* names below it must fit as well */
@@ -266,7 +278,7 @@ static int reap(pid_t pid)
 
 int cmd_serve(const struct ms_opts *opts, int argc, char **argv)
 {
-	struct args a = { .listen = "127.0.0.1:9788", .serve = { .opts = opts, .most = 100000 } };
+	struct args a = { .listen = "127.0.0.1:9788", .serve = { .opts = opts, .most = 100000, .downtime = 0.3 } };
 	int sock[2], listener, ret = MS_EXIT_FAILURE, err, status;
 	struct bpf_host *host = NULL;
 	char there;

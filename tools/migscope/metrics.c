@@ -228,6 +228,24 @@ static void thread_wait(const struct metric_at *at)
 	}
 }
 
+static void dirty_to_bandwidth(const struct metric_at *at)
+{
+	if (at->vm->has_outlook)
+		PUT(at, number(at->vm->outlook.ratio));
+}
+
+static void forecast_converges(const struct metric_at *at)
+{
+	if (at->vm->has_outlook && at->vm->outlook.known)
+		PUT(at, count(at->vm->outlook.converges));
+}
+
+static void forecast_downtime(const struct metric_at *at)
+{
+	if (at->vm->has_outlook && at->vm->outlook.known)
+		PUT(at, number(at->vm->outlook.downtime));
+}
+
 #define QEMU_METRIC(fn, value)						\
 static void fn(const struct metric_at *at)				\
 {									\
@@ -369,6 +387,15 @@ const struct metric metrics[] = {
 	{ "working_set_overflow", METRIC_COUNTER, NULL,
 	  "Times that a page found no room among those whose dirtying is followed.",
 	  RING, METRIC_VM, { NULL }, working_set_overflow },
+	{ "dirty_to_bandwidth_ratio", METRIC_GAUGE, "ratio",
+	  "What a VM that is tracked dirties, against what a migration may send (--bandwidth).",
+	  RING, METRIC_VM, { NULL }, dirty_to_bandwidth },
+	{ "forecast_converges", METRIC_GAUGE, NULL,
+	  "1: a migration of this VM with that bandwidth ends within its downtime limit (--downtime).",
+	  RING, METRIC_VM, { NULL }, forecast_converges },
+	{ "forecast_downtime_seconds", METRIC_GAUGE, "seconds",
+	  "The downtime that it would end with; if it does not converge, that of the best moment to stop.",
+	  RING, METRIC_VM, { NULL }, forecast_downtime },
 	{ "thread_wait_seconds", METRIC_COUNTER, "seconds",
 	  "Time that the VMM's threads of this kind spent in tracking, or stalled by it.",
 	  RING, METRIC_VM, { "thread", "op" }, thread_wait },

@@ -70,6 +70,14 @@ struct model_vm {
 	struct model_thread *thread;	/* of its VMM, those of a kind together, by name */
 	size_t threads;
 
+	bool has_outlook;		/* it is tracked, and what a migration may use is known */
+	struct {
+		double ratio;		/* of what it dirties to what may be sent */
+		bool known;		/* the rest: how much memory it has is known */
+		bool converges;
+		double downtime;	/* s */
+	} outlook;
+
 	bool has_qemu;			/* its VMM was asked */
 	struct model_qemu qemu;
 };

@@ -4,6 +4,7 @@
 #include "bpf_host.h"
 #include "clock.h"
 #include "kernel_info.h"
+#include "outlook.h"
 #include "render.h"
 #include "vm_names.h"
 #include "web.h"
@@ -44,6 +45,7 @@ struct server {
 	pthread_mutex_t lock;	/* of all below but the connections */
 	struct bpf_host *host;
 	struct vm_names *names;
+	struct outlook *outlook;	/* NULL: no forecasts */
 	struct model now;
 	double sampled;		/* CLOCK_MONOTONIC, s; 0: never */
 	int err;		/* of the last sample */
@@ -82,6 +84,8 @@ static int sample(struct server *s, double age)
 	s->sampled = begin;
 	if (s->err)
 		return s->err;
+	if (s->outlook)
+		outlook_feed(s->outlook, &next);
 	next.interval = s->samples ? next.elapsed - before : 0;
 	model_free(&s->now);
 	s->now = next;
@@ -440,8 +444,11 @@ int serve_http(int listener, int helper, const struct serve_options *o)
 	for (size_t i = 0; i < CONNECTIONS_MAX; i++)
 		s.connection[i].fd = -1;
 	s.names = vm_names_new(!kernel_info_pid_namespace());
-	if (!s.names)
-		return MS_EXIT_FAILURE;
+	s.outlook = o->bandwidth > 0 ? outlook_new(o->bandwidth, o->downtime) : NULL;
+	if (!s.names || (o->bandwidth > 0 && !s.outlook)) {
+		err = -ENOMEM;
+		goto out;
+	}
 	err = take_host(&s, helper);
 	if (err) {
 		/* -EPIPE: the helper has said why */
@@ -462,5 +469,6 @@ out:
 	model_free(&s.now);
 	bpf_host_close(s.host);
 	vm_names_free(s.names);
+	outlook_free(s.outlook);
 	return err ? MS_EXIT_FAILURE : MS_EXIT_OK;
 }

@@ -10,6 +10,8 @@ struct serve_options {
 	const char *sources;
 	double keep;		/* s that what ended stays visible */
 	size_t most;		/* series of an exposition */
+	double bandwidth;	/* bytes/s that a migration may use; 0: no forecasts */
+	double downtime;	/* s that it may stop a VM for */
 };
 
 /*
