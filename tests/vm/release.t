@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12 own timeout=500
+# migscope: vm=6.12 own timeout=500 long
 #
 # A module that is watched is let go on request, is unloaded, and is watched again when it
 # comes back; what was counted stays, nobody has to be started anew.
