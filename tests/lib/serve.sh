@@ -25,7 +25,11 @@ serve() {
 	done
 	serve_url=$(sed -n 's|^serving \(http://[^ ]*\)/metrics.*|\1|p' <<<"$line")
 	serve_port=${serve_url##*:}
-	http_pid=$(pgrep -P "$serve_pid")
+	# a walk through /proc may miss a process while others come and go
+	for ((i = 0; i < 50; i++)); do
+		http_pid=$(pgrep -P "$serve_pid") && break
+		sleep 0.1
+	done
 	[ -n "$serve_port" ] || { diag "migscope serve does not: $(tail -3 "$TAP_TMP/serve.err")"; return 1; }
 }
 

@@ -26,7 +26,7 @@ done
 
 # --- pages: one a command, each option in it
 commands=$(build/migscope --help | sed -n '/^Commands:/,/^$/s/^ *\([a-z]\{1,\}\)  .*/\1/p')
-num "there are commands" "$(wc -w <<<"$commands")" -ge 9
+num "there are commands" "$(wc -w <<<"$commands")" -ge 11
 for command in '' $commands; do
 	page=$root/usr/share/man/man1/migscope${command:+-$command}.1
 	# shellcheck disable=SC2086 # none for migscope itself
@@ -46,7 +46,7 @@ complete_for() {
 	_migscope build/migscope
 	printf '%s\n' "${COMPREPLY[@]}" | sort | paste -sd' '
 }
-is "completion: commands" "$(complete_for migscope re)" "record report"
+is "completion: commands" "$(complete_for migscope re)" "record release report"
 is "completion: options of a command" "$(complete_for migscope report --h)" "--help --html"
 is "completion: our own options" "$(complete_for migscope --ex)" "--exact"
 is "completion: nothing behind --" "$(complete_for migscope record -- --h)" ""
