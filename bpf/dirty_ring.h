@@ -54,6 +54,7 @@ static __always_inline void ms_ring_close(struct ms_ring *r, struct ms_ring_vm *
 		return;
 	__sync_fetch_and_add(&v->pushes, r->pushes + (dirty - r->last_dirty));
 	__sync_fetch_and_add(&v->rings_freed, 1);
+	ms_self_add(MS_SELF_RING_CHANGES, 1);
 	if (r->stall_since) {
 		__sync_fetch_and_add(&v->stalls_unfinished, 1);
 		ms_self_add(MS_SELF_STALLED, -1);
@@ -66,11 +67,12 @@ static __always_inline void ms_ring_recent(struct ms_ring_vm *v, u32 used, u32 s
 	u32 span = bpf_ktime_get_ns() / MS_RECENT_NS;
 	struct ms_recent *r = &v->recent[span & (MS_RECENT - 1)];
 
-	if (r->span == span && !ms_ring_fuller(used, soft_limit, r->used, r->soft_limit))
-		return;
-	r->used = used;
-	r->soft_limit = soft_limit;
-	r->span = span;
+	if (r->span != span) {
+		r->used = 0;
+		r->soft_limit = 0;
+		r->span = span;
+	}
+	ms_ring_keep(&r->used, &r->soft_limit, used, soft_limit);
 }
 
 static __always_inline void ms_ring_peak(struct ms_ring *r, struct ms_ring_vm *v, u32 used)
@@ -141,6 +143,7 @@ static __always_inline struct ms_ring *ms_ring_add(struct kvm_dirty_ring *ring, 
 		v = ms_ring_vm(r.vm);
 		if (v) {
 			__sync_fetch_and_add(&v->rings, 1);
+			ms_self_add(MS_SELF_RING_CHANGES, 1);
 			ms_ring_peak(&r, v, r.used_max);
 		}
 		return bpf_map_lookup_elem(&ms_rings, &key);

@@ -110,13 +110,18 @@ static inline _Bool ms_ring_fuller(__u32 used, __u32 limit, __u32 other, __u32 o
 	return (__u64)used * other_limit >= (__u64)other * limit;
 }
 
-/* Keeps the fill of the ring that came nearest to its soft limit. */
+/* Keeps the fill of the ring that came nearest to its soft limit, in *@max of *@max_limit. */
+static inline void ms_ring_keep(__u32 *max, __u32 *max_limit, __u32 used, __u32 soft_limit)
+{
+	if (!ms_ring_fuller(used, soft_limit, *max, *max_limit))
+		return;
+	*max = used;
+	*max_limit = soft_limit;
+}
+
 static inline void ms_ring_vm_peak(struct ms_ring_vm *v, __u32 used, __u32 soft_limit)
 {
-	if (!ms_ring_fuller(used, soft_limit, v->used_max, v->used_max_soft_limit))
-		return;
-	v->used_max = used;
-	v->used_max_soft_limit = soft_limit;
+	ms_ring_keep(&v->used_max, &v->used_max_soft_limit, used, soft_limit);
 }
 
 /*

@@ -60,6 +60,7 @@ enum ms_self {
 	MS_SELF_IOTLB_DEAD,	/* devices of vhost whose end was seen */
 	MS_SELF_VFIO_DEAD,	/* containers of VFIO whose end was seen */
 	MS_SELF_VDPA_DEAD,	/* vDPA devices whose end was seen */
+	MS_SELF_RING_CHANGES,	/* rings that came or went: read twice, it says whether one did meanwhile */
 	MS_SELF_ARGS_UNREAD,	/* arguments of a call that could not be read: its size is not counted */
 	MS_SELF_THREADS_FULL,	/* times a thread's waits did not fit */
 	MS_SELF_COUNT

@@ -151,6 +151,7 @@ void bpf_host_close(struct bpf_host *host)
 		close(host->kept_fd);
 	kernel_info_close(host->kernel);
 	free(host->kept);
+	free(host->found);
 	free(host->link);
 	free(host->link_fd);
 	free(host->prog);
@@ -167,6 +168,27 @@ int bpf_host_map(const struct bpf_host *host, const char *name)
 	return -ENOENT;
 }
 
+__u64 bpf_host_self(const struct bpf_host *host, enum ms_self what)
+{
+	int fd = bpf_host_map(host, "ms_self");
+	__u32 key = what;
+	__u64 n = 0;
+
+	if (fd >= 0)
+		bpf_map_lookup_elem(fd, &key, &n);
+	return n;
+}
+
+long bpf_host_found(struct bpf_host *host, void **data, __u64 *changes)
+{
+	if (!host->found)
+		return -ENOENT;
+	*data = host->found;
+	*changes = host->found_changes;
+	host->found = NULL;
+	return host->found_len;
+}
+
 int bpf_host_discover(struct bpf_host *host)
 {
 	/* what they find they leave in maps */
@@ -175,6 +197,8 @@ int bpf_host_discover(struct bpf_host *host)
 	void *found = NULL;
 	long len;
 
+	free(host->found);
+	host->found = NULL;
 	if (bpf_host_has(host, "vm_destroy") && bpf_host_has(host, "ring_alloc") &&
 	    now >= host->discovered && now - host->discovered < DISCOVER_EVERY_S)
 		return 0;
@@ -183,10 +207,12 @@ int bpf_host_discover(struct bpf_host *host)
 			free(found);
 			found = NULL;
 		}
+	host->found_changes = bpf_host_self(host, MS_SELF_RING_CHANGES);
 	len = bpf_host_read(host, "vm_files", &found);
-	free(found);
 	if (len < 0)
 		return len;
+	host->found = found;
+	host->found_len = len;
 	host->discovered = now;
 	return 0;
 }

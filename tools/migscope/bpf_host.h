@@ -11,6 +11,7 @@
 #ifndef MIGSCOPE_BPF_HOST_H
 #define MIGSCOPE_BPF_HOST_H
 
+#include <migscope/vm.h>
 #include "migscope.h"
 #include "probes.h"
 
@@ -48,6 +49,16 @@ int bpf_host_attach(struct bpf_host *host);
  * 0 or -errno.
  */
 int bpf_host_discover(struct bpf_host *host);
+
+/*
+ * The records of rings (struct ms_ring_now) that the last bpf_host_discover() met, once;
+ * *@data is the caller's, to be freed. *@changes is MS_SELF_RING_CHANGES before that walk.
+ * Their length in bytes; -ENOENT: it looked at no file, or somebody has asked already.
+ */
+long bpf_host_found(struct bpf_host *host, void **data, __u64 *changes);
+
+/* One of our own counters; 0 where there are none. */
+__u64 bpf_host_self(const struct bpf_host *host, enum ms_self what);
 
 /* True when a module that a probe waits for is there now, or one has to be let go. */
 bool bpf_host_stale(const struct bpf_host *host);

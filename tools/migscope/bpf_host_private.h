@@ -37,6 +37,9 @@ struct bpf_host {
 	char *kept;			/* folder of a bpf file system where all of it is pinned; NULL: none */
 	int kept_fd;			/* locks it; -1: none */
 	time_t discovered;		/* when all files were looked through last */
+	void *found;			/* what that found of rings, until it is asked for; malloc'ed */
+	long found_len;
+	__u64 found_changes;		/* MS_SELF_RING_CHANGES before it */
 };
 
 /* Is @name an element of the comma separated @list? NULL is an empty list. */

@@ -27,6 +27,14 @@ static void measures(const struct bpf_host *host, bool *measured)
 	measured[MEASURE_RING_EXACT] = bpf_host_has(host, "ring_push");
 }
 
+static bool torn(const struct ms_ring_now *now, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (now[i].state.seq & 1)
+			return true;
+	return false;
+}
+
 /* The living rings and their indices; *@now is malloc'ed. Number of records or -errno. */
 static long read_rings(struct bpf_host *host, struct ms_ring_now **now)
 {
@@ -37,19 +45,34 @@ static long read_rings(struct bpf_host *host, struct ms_ring_now **now)
 	const char *probe = bpf_host_has(host, "ring_free") && bpf_host_has(host, "ring_now") ?
 			    "ring_now" : "vm_files";
 	void *data = NULL;
-	long len = -ENOENT;
-	bool torn = true;
+	long len = 0;
 
-	for (int try = 0; torn && try < READ_TRIES; try++) {
+	for (int try = 0; !try || (try < READ_TRIES && torn(*now, len / sizeof(**now))); try++) {
 		free(data);
 		data = NULL;
 		len = bpf_host_read(host, probe, &data);
 		if (len < 0)
 			return len;
-		torn = false;
-		for (size_t i = 0; i < len / sizeof(**now); i++)
-			torn |= ((struct ms_ring_now *)data)[i].state.seq & 1;
+		*now = data;
 	}
+	return len / sizeof(**now);
+}
+
+/*
+ * The same, from what this sample's walk over all files has found, which is dear: it is
+ * not made twice. -ENOENT: there was none, or it met a ring that was being counted.
+ */
+static long found_rings(struct bpf_host *host, struct ms_ring_now **now, __u64 *changes)
+{
+	void *data;
+	long len = bpf_host_found(host, &data, changes);
+
+	if (len >= 0 && torn(data, len / sizeof(**now))) {
+		free(data);
+		len = -ENOENT;
+	}
+	if (len < 0)
+		return len;
 	*now = data;
 	return len / sizeof(**now);
 }
@@ -70,10 +93,7 @@ static int by_vcpu(const void *a, const void *b)
 
 static void keep_recent(struct model_vm *vm, __u32 used, __u32 soft_limit)
 {
-	if (!ms_ring_fuller(used, soft_limit, vm->recent.used, vm->recent.soft_limit))
-		return;
-	vm->recent.used = used;
-	vm->recent.soft_limit = soft_limit;
+	ms_ring_keep(&vm->recent.used, &vm->recent.soft_limit, used, soft_limit);
 }
 
 /* The last minute, and what the span of ten seconds at its beginning has before it. */
@@ -214,18 +234,14 @@ static int add_exact(const struct rings *r)
 	return 0;
 }
 
-static __u64 read_vms(int fd, struct model *m)
+static void read_vms(int fd, struct model *m)
 {
-	__u64 changes = 0;
-
 	for (size_t i = 0; i < m->vms; i++) {
 		struct model_vm *vm = &m->vm[i];
 		bool known = !bpf_map_lookup_elem(fd, &vm->id, &vm->ring);
 
 		vm->has_ring = known || vm->info.ring_bytes;
-		changes += vm->ring.rings + vm->ring.rings_freed;
 	}
-	return changes;
 }
 
 /*
@@ -239,9 +255,13 @@ static long read_consistent(struct bpf_host *host, struct model *m, struct ms_ri
 	long n;
 
 	for (int try = 0;; try++) {
-		before = read_vms(fd, m);
-		n = read_rings(host, now);
-		if (n < 0 || read_vms(fd, m) == before || try == READ_TRIES)
+		n = try ? -ENOENT : found_rings(host, now, &before);
+		if (n < 0) {
+			before = bpf_host_self(host, MS_SELF_RING_CHANGES);
+			n = read_rings(host, now);
+		}
+		read_vms(fd, m);
+		if (n < 0 || bpf_host_self(host, MS_SELF_RING_CHANGES) == before || try == READ_TRIES)
 			return n;
 		free(*now);
 		*now = NULL;
