@@ -8,6 +8,9 @@ SHELL		:= /bin/bash
 .SHELLFLAGS	:= -euo pipefail -c
 .DELETE_ON_ERROR:
 MAKEFLAGS	+= --no-builtin-rules
+# Its jobs and variables are not meant for the makes of other trees, which our scripts run.
+# So no recipe of ours calls make for this one: it would be asked without them.
+unexport MAKEFLAGS MFLAGS
 
 CC		:= gcc
 CLANG		:= clang

@@ -46,14 +46,18 @@ mutants: $(DEPS_STAMP)
 bench: $(DEPS_STAMP)
 	@tests/bench/run $(ROWS)
 
+# there is nothing to build for before it is there
+ifneq ($(filter check-debug,$(MAKECMDGOALS)),)
+testmods-debug: debug-kernel
+endif
+
 .PHONY: lint-kernel modules_install modules_uninstall check-debug
 lint: lint-kernel
 lint-kernel: modules
 	@$(WB)/lint $(KVER)
 
 ##make check-debug	the tests that run on the debug kernel, which is built if need be
-check-debug: debug-kernel
-	@$(MAKE) testmods-debug clients
+check-debug: debug-kernel testmods-debug clients
 	@tests/run -l -k debug
 	@tests/run -l -k host tests/unit/debug_reports.t
 

@@ -11,15 +11,17 @@ check: $(DEPS_STAMP) $(DEPS_CHECK_STAMP) all modules
 	@MIGSCOPE_STARTED=$(MIGSCOPE_STARTED) tests/run $(RUN) $(TESTS)
 
 .PHONY: check-long
-check-long:
-	@$(MAKE) check RUN="-l $(RUN)"
+check-long: override RUN := -l $(RUN)
+check-long: check
 
 -include $(wildcard tests/clients/*/*.mk tests/bench/*/*.mk tests/fuzz/*.mk)
 
-.PHONY: lint-shell
-lint: lint-shell
+.PHONY: lint-shell lint-c
+lint: lint-shell lint-c
 lint-shell: $(DEPS_STAMP)
 	@tests/lib/lint_shell
+lint-c: $(DEPS_STAMP)
+	@tests/lib/lint_c
 
 # A migscope that counts wrong, for the test of what must notice: one line of a BPF
 # program is another, as here; what it is must still stand there.
