@@ -2,16 +2,20 @@
 # What has to be installed to build, test and run the demo. No kernel image and
 # no kernel headers are among them: kernel/workbench/fetch unpacks those aside.
 
-DEPS := gcc make clang llvm libbpf-dev libelf-dev zlib1g-dev libjson-c-dev libmicrohttpd-dev libsqlite3-dev libncurses-dev libjs-dygraphs \
+DEPS := gcc make clang llvm libbpf-dev libelf-dev zlib1g-dev liblzma-dev libjson-c-dev libmicrohttpd-dev libsqlite3-dev libncurses-dev libjs-dygraphs \
 	perl python3 jq xz-utils zstd kmod bc bison flex libssl-dev \
 	qemu-system-x86 qemu-utils busybox-static cpio socat strace iproute2 e2fsprogs util-linux \
 	linux-perf bpftool bpftrace sparse dwarves libdw-dev codespell shellcheck
 # QEMU does not emulate VMX: tests/vm/bochs
 DEPS += bochs-term bochsbios vgabios isolinux syslinux-common xorriso
 
-# What only the tests of the exporter, of its dashboards and of its pages need. Prometheus is
-# not among them: tests/lib/prometheus unpacks it aside, since installed it starts a server.
-DEPS_CHECK := curl python3-prometheus-client chromium tmux sqlite3
+# make deb
+DEPS += dpkg-dev
+
+# What only the tests of the exporter, of its dashboards, of its pages and of the packages
+# need. Prometheus is not among them: tests/lib/prometheus unpacks it aside, since
+# installed it starts a server.
+DEPS_CHECK := curl python3-prometheus-client chromium tmux sqlite3 adduser dkms man-db patch
 
 DEPS_STAMP := $(BUILD)/.deps
 DEPS_CHECK_STAMP := $(BUILD)/.deps.check

@@ -5,7 +5,7 @@ BPF_OBJS	:= $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
 BPF_ARCH	:= $(subst x86_64,x86,$(subst aarch64,arm64,$(shell uname -m)))
 # expanded when it is used: gcc may have to be installed first
 # -idirafter: asm/ headers of the multiarch folder, which clang -target bpf does not look at
-BPF_CFLAGS	= -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter \
+BPF_CFLAGS	= -target bpf -mcpu=v3 -O2 -g -ffile-compilation-dir=. -Wall -Wextra -Werror -Wno-unused-parameter \
 		   -Wno-missing-declarations -D__TARGET_ARCH_$(BPF_ARCH) -Iinclude \
 		   -idirafter /usr/include/$(shell $(CC) -print-multiarch)
 

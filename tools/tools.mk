@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # User space: migscope, and kvmload which its selfcheck runs.
 
-MIGSCOPE_LIBS	:= -lbpf -lelf -lz -ljson-c -lmicrohttpd -lsqlite3 -lncursesw -ltinfo -lm -pthread
+MIGSCOPE_LIBS	:= -lbpf -lelf -lz -ljson-c -lmicrohttpd -lsqlite3 -lncursesw -ltinfo -llzma -lm -pthread
 MIGSCOPE_OBJS	:= $(patsubst tools/migscope/%.c,$(BUILD)/tools/migscope/%.o,$(wildcard tools/migscope/*.c)) \
 		   $(BUILD)/tools/migscope/programs.o $(BUILD)/tools/migscope/web_files.o
 

@@ -5,10 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <lzma.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -29,33 +30,86 @@ static size_t read_file(const char *path, char *buf, size_t size)
 	return len > 0 ? len : 0;
 }
 
-/* A file in memory; NULL when it cannot be had. */
-static void *map_file(const char *path, size_t *size)
+static bool ends_with(const char *s, const char *end)
+{
+	size_t len = strlen(s), n = strlen(end);
+
+	return len >= n && !strcmp(s + len - n, end);
+}
+
+/* Unpacks @data, *@size bytes of xz, into memory of its own; NULL when it is broken. */
+static void *unpack(const void *data, size_t *size)
+{
+	lzma_stream lzma = LZMA_STREAM_INIT;
+	size_t room = 8 * *size + 4096;
+	uint8_t *out = malloc(room), *more;
+	lzma_ret ret = LZMA_MEM_ERROR;
+
+	if (out)
+		ret = lzma_stream_decoder(&lzma, UINT64_MAX, 0);
+	lzma.next_in = data;
+	lzma.avail_in = *size;
+	lzma.next_out = out;
+	lzma.avail_out = room;
+	while (ret == LZMA_OK) {
+		ret = lzma_code(&lzma, LZMA_FINISH);
+		if (ret != LZMA_OK || lzma.avail_out)
+			continue;
+		more = realloc(out, 2 * room);
+		if (!more) {
+			ret = LZMA_MEM_ERROR;
+			break;
+		}
+		out = more;
+		lzma.next_out = out + room;
+		lzma.avail_out = room;
+		room *= 2;
+	}
+	*size = lzma.total_out;
+	lzma_end(&lzma);
+	if (ret == LZMA_STREAM_END)
+		return out;
+	free(out);
+	return NULL;
+}
+
+/* A module's file in memory, unpacked; NULL when it cannot be had. For free(). */
+static void *load_module_file(const char *path, size_t *size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	void *p = MAP_FAILED;
-	struct stat st;
+	void *file = NULL, *unpacked;
+	struct stat st = { 0 };
 
 	if (fd < 0)
 		return NULL;
 	if (!fstat(fd, &st) && st.st_size > 0)
-		p = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		file = malloc(st.st_size);
+	if (file && read(fd, file, st.st_size) != st.st_size) {
+		free(file);
+		file = NULL;
+	}
 	close(fd);
-	if (p == MAP_FAILED)
-		return NULL;
 	*size = st.st_size;
-	return p;
+	if (!file || !ends_with(path, ".xz"))
+		return file;
+	unpacked = unpack(file, size);
+	free(file);
+	return unpacked;
 }
 
-/* Where ours lies for this kernel: as modules_install lays it, or in updates/ itself. */
+/* Where ours lies for this kernel: as modules_install or DKMS lay it, or in updates/ itself. */
 static bool installed(const char *release, const char *name, char *path, size_t size)
 {
-	static const char *const folder[] = { "updates/migscope", "updates" };
+	static const char *const folder[] = { "updates/migscope", "updates/dkms", "updates" };
+	static const char *const suffix[] = { "", ".xz" };
 
 	for (size_t i = 0; i < sizeof(folder) / sizeof(folder[0]); i++) {
-		snprintf(path, size, MODULES "/%s/%s/%s.ko", release, folder[i], name);
-		if (!access(path, R_OK))
-			return true;
+		for (size_t k = 0; k < sizeof(suffix) / sizeof(suffix[0]); k++) {
+			snprintf(path, size, MODULES "/%s/%s/%s.ko%s", release, folder[i], name,
+				 suffix[k]);
+			if (!access(path, R_OK))
+				return true;
+		}
 	}
 	return false;
 }
@@ -134,7 +188,7 @@ static void look(const char *release, const char *name, struct module_info *m)
 	loaded = !access(path, F_OK);
 	is_installed = installed(release, name, path, sizeof(path));
 	if (is_installed)
-		file = map_file(path, &size);
+		file = load_module_file(path, &size);
 
 	if (loaded) {
 		snprintf(path, sizeof(path), "/sys/module/%s/taint", name);
@@ -148,8 +202,7 @@ static void look(const char *release, const char *name, struct module_info *m)
 
 	if (m->state != MODULE_OURS && m->state != MODULE_BUILT_IN)
 		explain(m, is_installed, file, size);
-	if (file)
-		munmap(file, size);
+	free(file);
 }
 
 long our_modules_look(const struct probe *probe, size_t n, struct module_info **info)
