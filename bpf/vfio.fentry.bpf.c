@@ -113,13 +113,12 @@ static __always_inline void ms_vfio_dirty(struct ms_vfio *v, unsigned long arg, 
 
 	if (!ms_vfio_args(&dirty, 8, arg))
 		return;
-	if (dirty.flags & VFIO_IOMMU_DIRTY_PAGES_FLAG_START) {
+	if (dirty.flags & VFIO_IOMMU_DIRTY_PAGES_FLAG_START)
 		ms_vfio_count(&v->op[MS_VFIO_START], ret, 0, ns);
-	} else if (dirty.flags & VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP) {
+	else if (dirty.flags & VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP)
 		ms_vfio_count(&v->op[MS_VFIO_STOP], ret, 0, ns);
-	} else if (ms_vfio_args(&dirty, sizeof(dirty), arg)) {
+	else if (ms_vfio_args(&dirty, sizeof(dirty), arg))
 		ms_vfio_bitmap(&v->op[MS_VFIO_GET], dirty.size, dirty.bitmap.pgsize, ret, ns);
-	}
 }
 
 SEC("fexit/vfio_iommu_type1_ioctl")

@@ -18,8 +18,8 @@
  * miss that user space has been told of and that occurs again is told again:
  * user space may have had no answer the first time.
  *
- * What is exported is exported in vhost.c. The lists are under iotlb_lock. Misses of a queue come one at a time, under
- * its mutex.
+ * What is exported is exported in vhost.c. The lists are under iotlb_lock. Misses of
+ * a queue come one at a time, under its mutex.
  */
 #include <linux/ktime.h>
 #include <linux/sched/signal.h>

@@ -46,7 +46,8 @@ int main(int argc, char **argv)
 	fd = open(argv[optind], O_RDWR | O_DIRECT);
 	if (fd < 0)
 		err(EXIT_FAILURE, "%s", argv[optind]);
-	if (posix_memalign((void **)&block, 4096, size) || !(want = malloc(size)))
+	want = malloc(size);
+	if (!want || posix_memalign((void **)&block, 4096, size))
 		errx(EXIT_FAILURE, "no memory");
 
 	for (i = 0; i < n; i++) {

@@ -106,8 +106,10 @@ static int check_accept(void)
 		{ "text/plain", false },
 		{ "application/openmetrics-text", true },
 		/* Prometheus 2.42, and one of 3 */
-		{ "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", true },
-		{ "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.2", true },
+		{ "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+		  "text/plain;version=0.0.4;q=0.5,*/*;q=0.1", true },
+		{ "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.4,"
+		  "*/*;q=0.2", true },
 		{ "application/openmetrics-text; version=\"1.0.0\" , text/plain;q=0.9", true },
 		{ "application/openmetrics-text;version=0.0.1", false },
 		{ "application/openmetrics-text;version=10", false },

@@ -141,7 +141,8 @@ static void long_names(void)
 	arg[sizeof(arg) - 1] = '\0';
 	len = 1 + sprintf(line, "qemu%c-name%c%s", 0, 0, arg);
 	vm_names_parse(line, len, name, sizeof(name), uuid);
-	point(strlen(name) == sizeof(name) - 1 && strspn(name, "x") == strlen(name), "3000 bytes of name", name, "63 x");
+	point(strlen(name) == sizeof(name) - 1 && strspn(name, "x") == strlen(name),
+	      "3000 bytes of name", name, "63 x");
 	/* each is three bytes: 21 of them fit into 63 */
 	for (size_t i = 0; i + 3 < sizeof(arg); i += 3)
 		memcpy(arg + i, "\xe2\x82\xac", 3);

@@ -198,9 +198,9 @@ void kl_kvm_create(struct kl_vm *vm)
 	size = kl_ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, "KVM_GET_VCPU_MMAP_SIZE", NULL);
 	vm->run_size = size;
 
-	if (vm->o->mode == KL_RING)
+	if (vm->o->mode == KL_RING) {
 		enable_ring(vm);
-	else if (vm->o->mode == KL_BITMAP_MANUAL) {
+	} else if (vm->o->mode == KL_BITMAP_MANUAL) {
 		if (!check_extension(vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2))
 			kl_die(KL_EXIT_NO_KVM, "this KVM has no KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 (Linux 5.2)");
 		enable_cap(vm, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,

@@ -258,7 +258,7 @@ static bool owner_alive(__u32 tgid, __u64 start_boottime)
 		return false;
 	want = start_boottime / (1000000000ULL / sysconf(_SC_CLK_TCK));
 	/* /proc rounds, and a time namespace may shift it: far apart is another process */
-	return !want || (ticks > want ? ticks - want : want - ticks) <= (unsigned)sysconf(_SC_CLK_TCK);
+	return !want || (ticks > want ? ticks - want : want - ticks) <= (unsigned int)sysconf(_SC_CLK_TCK);
 }
 
 static struct known *find(struct vm_names *names, __u64 id)

@@ -161,9 +161,8 @@ int main(int argc, char **argv)
 		die("harvested %llu entries, %llu were reset", (unsigned long long)entries,
 		    (unsigned long long)resets);
 	for (u64 p = 0; p < vm.area[0].pages; p++)
-		if (copy[p] != value_of(p)) {
+		if (copy[p] != value_of(p))
 			first = old++ ? first : p;
-		}
 	if (old)
 		die("%llu pages of the copy are old, the first is %llu: %llx, in memory %llx",
 		    (unsigned long long)old, (unsigned long long)first,
