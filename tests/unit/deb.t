@@ -8,11 +8,11 @@
 . "${0%/*}/../tap.sh"
 
 kver=$(kernel/workbench/fetch kver)
-VERSION=$(build/migscope --version | sed 's/.* //') tools/packaging/build "$kver" >"$TAP_TMP/said" 2>&1
+VERSION=$(build/migscope --version | sed 's/.* //') tools/packaging/build "$kver" "$TAP_TMP/deb" >"$TAP_TMP/said" 2>&1
 is "packages are built" $? 0 || diag "$(cat "$TAP_TMP/said")"
 is "nothing was complained about" "$(grep -c warning "$TAP_TMP/said")" 0
-tool=(build/deb/migscope_*.deb) dkms=(build/deb/migscope-dkms_*.deb)
-is "there are two" "$(find build/deb -name '*.deb' | wc -l)" 2
+tool=("$TAP_TMP"/deb/migscope_*.deb) dkms=("$TAP_TMP"/deb/migscope-dkms_*.deb)
+is "there are two" "$(find "$TAP_TMP/deb" -name '*.deb' | wc -l)" 2
 version=$(dpkg-deb -f "${tool[0]}" Version)
 is "of one version" "$(dpkg-deb -f "${dkms[0]}" Version)" "$version"
 ok "a version that dpkg takes" dpkg --validate-version "$version"
@@ -30,8 +30,9 @@ for deb in "${tool[0]}" "${dkms[0]}"; do
 done
 like "the libraries it needs are found" "$(dpkg-deb -f "${tool[0]}" Depends)" 'libbpf1 .*libsqlite3-0 '
 missing=$(readelf -d "$TAP_TMP/migscope/usr/bin/migscope" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | while read -r lib; do
-	package=$(dpkg -S "*/$lib" 2>/dev/null | head -1 | cut -d: -f1)
-	grep -qwF -- "${package:-$lib}" <(dpkg-deb -f "${tool[0]}" Depends) || echo "$lib"
+	# there may be one for another architecture
+	packages=$(dpkg -S "*/$lib" 2>/dev/null | cut -d: -f1 | sort -u)
+	grep -qwF -- "${packages:-$lib}" <(dpkg-deb -f "${tool[0]}" Depends) || echo "$lib"
 done)
 is "each of them" "$missing" ''
 
