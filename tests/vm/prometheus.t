@@ -15,7 +15,7 @@ load_kvm
 serve
 prometheus_start "$serve_port" "$PWD/dashboards/prometheus" || bail_out "Prometheus does not start"
 prometheus_scraped 2
-is "the target is up" "$(prometheus_query 'up{job="migscope"}')" 1
+is "the target is up" "$(prometheus_query 'max_over_time(up{job="migscope"}[1h])')" 1
 for name in here gone; do
 	hold=''
 	[ $name = gone ] || hold=--hold

@@ -56,6 +56,11 @@ done
 load run -c 2 -s 1024 -n 100000 -P 100 --name run -r 20000
 for delay in 0.3 0.41 0.52 0.63 0.74; do
 	watch record -o "$TAP_TMP/kill.db" -i 10ms
+	# of a recording that was hardly begun there is little to say
+	for ((i = 0; i < 300; i++)); do
+		[ "$(sqlite3 -readonly "$TAP_TMP/kill.db" 'SELECT count(*) FROM sample' 2>/dev/null || echo 0)" -lt 3 ] || break
+		sleep 0.1
+	done
 	sleep $delay
 	watch_end KILL
 	"$migscope" report -j "$TAP_TMP/kill.db" >"$TAP_TMP/kill.json" 2>"$TAP_TMP/err"

@@ -9,7 +9,7 @@
 load_kvm
 
 # --- a known workload, whose end is waited at
-load ring --mode ring --vcpus 2 --ring-size 1024 --pages 3000 --passes 2 --force-full --name ring --wait-start --hold
+load ring --mode ring --vcpus 2 --ring-size 1024 --pages 3000 --passes 2 --force-full --name "ring$$" --wait-start --hold
 load_to ring start
 serve --keep 10s
 for path in -/healthy -/ready; do
@@ -17,7 +17,8 @@ for path in -/healthy -/ready; do
 done
 load_go ring
 load_to ring end
-vm=$(scrape_all && jq -sr 'map(select(.name == "migscope_vm_info" and .labels.dirty_mode == "ring")) | .[0].labels.vm' "$TAP_TMP/scrape.json")
+# others may run VMs on this host, too
+vm=$(scrape_all && jq -sr --arg name "ring$$" 'map(select(.name == "migscope_vm_info" and .labels.dirty_mode == "ring") | .labels.vm | select(startswith($name))) | .[0]' "$TAP_TMP/scrape.json")
 isnt "the VM is there" "$vm" null
 
 # of the VM: NAME [LABEL VALUE]
@@ -118,7 +119,7 @@ socat_pid=$!
 for ((i = 0; i < 50; i++)); do [ -S "$TAP_TMP/notify" ] && break; sleep 0.1; done
 NOTIFY_SOCKET=$TAP_TMP/notify serve
 serve_end TERM
-sleep 0.2
+for ((i = 0; i < 100; i++)); do ! grep -q STOPPING "$TAP_TMP/told" || break; sleep 0.1; done
 kill "$socat_pid" 2>/dev/null
 wait "$socat_pid" 2>/dev/null
 like "notify: ready" "$(tr '\0' ' ' <"$TAP_TMP/told")" 'READY=1'

@@ -15,7 +15,7 @@ screen() { mux capture-pane -p -t top; }
 # shows PATTERN: waits until it stands on the screen
 shows() {
 	local i
-	for ((i = 0; i < 100; i++)); do
+	for ((i = 0; i < 600; i++)); do
 		! screen | grep -qE -- "$1" || return 0
 		sleep 0.1
 	done
@@ -25,7 +25,7 @@ shows() {
 }
 hides() {
 	local i
-	for ((i = 0; i < 100; i++)); do
+	for ((i = 0; i < 600; i++)); do
 		screen | grep -qE -- "$1" || return 0
 		sleep 0.1
 	done
@@ -45,15 +45,25 @@ load first -c 3 -s 1024 -n 2000 -P 1000 --force-full --name 'loudü' -r 3000
 load second -c 1 -s 4096 -n 2000 -P 1000 --name calm -r 500
 ok "a VM appears" shows '^loudü +ring +[1-9][0-9.]*'
 ok "and another" shows '^calm +ring +[1-9][0-9.]*'
-rate=$(row calm | awk '{ print $3 }')
-ok "its rate is 500 pages a second: $rate MB/s" awk -v r="$rate" 'BEGIN { exit !(r > 1 && r < 4) }'
+# on a busy machine it is late now and makes up for it later
+rated() {
+	local i rate
+	for ((i = 0; i < 600; i++)); do
+		rate=$(row calm | awk '{ print $3 }')
+		! awk -v r="$rate" 'BEGIN { exit !(r > 1 && r < 4) }' || return 0
+		sleep 0.1
+	done
+	diag "it is $rate MB/s"
+	return 1
+}
+ok "its rate is 500 pages a second" rated
 ok "a bar" shows '^calm +ring .*\[\|* *\]'
 is "80x24: no line is longer" "$(screen | awk 'length > 80' | wc -l)" 0
 is "80x24: no more lines" "$(screen | wc -l)" 24
 first() { screen | sed -n '4,23p' | grep -oE '^(loudü|calm)' | head -1; }
 order() {
 	local i
-	for ((i = 0; i < 50; i++)); do [ "$(first)" != "$1" ] || return 0; sleep 0.1; done
+	for ((i = 0; i < 600; i++)); do [ "$(first)" != "$1" ] || return 0; sleep 0.1; done
 	diag "first is $(first)"; diag "$(screen)"; return 1
 }
 ok "sorted by what is dirtied" order loudü

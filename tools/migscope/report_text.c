@@ -247,7 +247,8 @@ void report_text(FILE *out, struct json_object *report)
 
 		if (!i)
 			fprintf(out, "\nEvents\n");
-		fprintf(out, "  %s  %s\n", stamp(buf, sizeof(buf), number(e, "time")), text(e, "text"));
+		fprintf(out, "  %s  %s%s\n", stamp(buf, sizeof(buf), number(e, "time")),
+			strcmp(text(e, "kind"), "qemu") ? "" : "QEMU: ", text(e, "text"));
 	}
 	put_not_measured(out, report);
 }

@@ -170,7 +170,7 @@
 	list('VMs', [element('tr', {}, ...['VM', 'tracked by', 'process', 'UUID', ''].map(h => element('th', {}, h))),
 		...report.vms.map(vm => element('tr', {}, element('td', {}, vm.name), element('td', {}, vm.dirty_mode === 'ring' ? 'dirty ring' : 'dirty bitmap'),
 			element('td', {}, `${vm.comm}, ${vm.pid}`), element('td', {}, vm.uuid || ''), element('td', {}, vm.ended ? 'ended' : '')))]);
-	list('Events', report.events.map(e => element('tr', {}, element('td', { class: 'dim time' }, new Date(e.time * 1000).toLocaleTimeString()), element('td', {}, e.text))));
+	list('Events', report.events.map(e => element('tr', {}, element('td', { class: 'dim time' }, new Date(e.time * 1000).toLocaleTimeString()), element('td', {}, e.kind === 'qemu' ? 'QEMU: ' + e.text : e.text))));
 	// a measure that needs two hooks is named once
 	const lost = report.not_measured.filter((p, i, all) => all.findIndex(q => q.lost === p.lost) === i);
 	list('Not measured', lost.map(p => element('tr', {}, element('td', {}, p.lost), element('td', { class: 'dim' }, p.why))));
