@@ -10,6 +10,7 @@
  *	memory		messages: maps, batches, errors, accounting, as the probe's mode has it
  *	files		the same for a device that takes virtual addresses
  *	runs N		N pages, no two contiguous
+ *	faults		messages in which each allocation fails in turn
  *	removed		stays while the device is deleted: waits for a line on stdin
  *	busy SECONDS	maps, unmaps and kicks until it is killed
  *	exact		a fixed course of messages, and its counts, for who watches
@@ -33,6 +34,8 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "fail_nth.h"
 
 #define PAGE		4096UL
 #define IOVA		0x100000000ULL
@@ -923,6 +926,102 @@ static void suite_runs(unsigned long pages)
 	equal("again, for our end to undo", map(IOVA, pages * PAGE, p), 0);
 }
 
+/*
+ * A message in which the nth allocation fails, with n as long as there is one: what comes of
+ * it is ENOMEM, or as if it had not failed. Returns how many there were; @left counts what
+ * was not as before after an error.
+ */
+static unsigned int each_fails(int (*send)(uint8_t *), bool (*is_as_before)(void), int (*undo)(uint8_t *),
+			       uint8_t *p, unsigned int *left)
+{
+	unsigned int n;
+	int result;
+	bool hit;
+
+	for (n = 1; ; n++) {
+		fail_nth(n);
+		result = send(p);
+		hit = fail_nth_end();
+		if (!hit && result)
+			++*left;
+		if (result && (result != -ENOMEM || !is_as_before()))
+			++*left;
+		if (!result && undo(p))
+			++*left;
+		if (!hit)
+			return n - 1;
+	}
+}
+
+#define FAULT_PAGES	64
+
+static int map_all(uint8_t *p) { return map(IOVA, FAULT_PAGES * PAGE, p); }
+static int unmap_all(uint8_t *p) { (void)p; return unmap(IOVA, FAULT_PAGES * PAGE); }
+static bool nothing_is_left(void) { return !charged() && !parameter("entries"); }
+static bool nothing_is_charged(void) { return !charged(); }
+
+static int batch_map(uint8_t *p)
+{
+	int result = begin() ?: map_all(p);
+
+	/* what failed is not to end the batch with it */
+	fail_nth(0);
+	return end() ?: result;
+}
+
+static int batch_end(uint8_t *p)
+{
+	int result;
+
+	fail_nth(0);
+	result = begin() ?: map_all(p);
+	fail_nth(1);
+	return result ?: end();
+}
+
+/* After an unmap that failed the pages are still ours, or gone: asked again, they go. */
+static int unmap_twice(uint8_t *p)
+{
+	int result = unmap_all(p);
+
+	fail_nth(0);
+	if (result && result != -ENOMEM)
+		return result;
+	result = unmap_all(p) ?: charged();
+	return result ?: map_all(p);
+}
+
+static void suite_faults(void)
+{
+	uint8_t *p = fragments(512);
+	unsigned int n, left = 0;
+
+	start();
+	limit(1024);
+	n = each_fails(map_all, nothing_is_left, unmap_all, p, &left);
+	printf("# mapped: %u allocations\n", n);
+	ok(n >= (by_file ? 2 : FAULT_PAGES), "mapped: every allocation failed once");
+	equal("mapped: an error left nothing", left, 0);
+
+	n = each_fails(batch_map, nothing_is_charged, unmap_all, p, &left);
+	ok(n >= 2, "in a batch: every allocation failed once");
+	equal("in a batch: an error left nothing", left, 0);
+
+	equal("a batch whose end fails", batch_end(p), tables || by_file ? -ENOMEM : 0);
+	fail_nth_end();
+	equal("is repeated", begin() ?: end(), 0);
+	equal("and what it mapped goes", unmap_all(p), 0);
+	equal("all of it", charged(), 0);
+
+	map_all(p);
+	n = each_fails(unmap_twice, nothing_is_charged, unmap_twice, p, &left);
+	printf("# unmapped: %u allocations\n", n);
+	equal("unmapped: it goes, if not at once", left, 0);
+	unmap_all(p);
+	ok(nothing_is_left(), "nothing is left in the end");
+	equal("nothing was let go before the device forgot it", parameter("unpinned"), 0);
+}
+
 static void suite_removed(void)
 {
 	volatile uint32_t *bell;
@@ -998,6 +1097,21 @@ static void need(int result)
 		errx(EXIT_FAILURE, "message: %s", strerror(-result));
 }
 
+/* The base's vhost tells its user EFAULT whatever it was; who watches sees what it was. */
+static bool refused(int result, int error)
+{
+	static char taint[16] = "?";
+
+	if (taint[0] == '?') {
+		FILE *file = fopen("/sys/module/vhost_vdpa/taint", "r");
+
+		if (!file || !fgets(taint, sizeof(taint), file))
+			err(EXIT_FAILURE, "whose vhost_vdpa is it?");
+		fclose(file);
+	}
+	return result == (strchr(taint, 'O') ? -error : -EFAULT);
+}
+
 /* What is printed here is what must be seen by whoever watches. */
 static void suite_exact(void)
 {
@@ -1011,9 +1125,9 @@ static void suite_exact(void)
 	fd = kick_fd(1);
 	for (int i = 0; i < 10; i++)
 		need(map(IOVA + 8 * i * PAGE, 4 * PAGE, p + 4 * i * PAGE));
-	if (map(IOVA + 256 * PAGE, PAGE, p) != -ENOMEM)
+	if (!refused(map(IOVA + 256 * PAGE, PAGE, p), ENOMEM))
 		errx(EXIT_FAILURE, "the 41st page");
-	if (map(IOVA, PAGE, p) != -EEXIST)
+	if (!refused(map(IOVA, PAGE, p), EEXIST))
 		errx(EXIT_FAILURE, "a page twice");
 	need(begin());
 	for (int i = 0; i < 5; i++)
@@ -1048,6 +1162,8 @@ int main(int argc, char **argv)
 		suite_files();
 	else if (!strcmp(argv[2], "runs") && argc > 3)
 		suite_runs(strtoul(argv[3], NULL, 0));
+	else if (!strcmp(argv[2], "faults"))
+		suite_faults();
 	else if (!strcmp(argv[2], "removed"))
 		suite_removed();
 	else if (!strcmp(argv[2], "busy"))

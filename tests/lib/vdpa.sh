@@ -41,6 +41,8 @@ vdpa_run() {
 vdpa_did() { sed -n "s/^$1 //p" "$TAP_TMP/exact"; }
 
 vdpa_counted() {
+	# else nothing below would say so
+	is "the client came to its end" "$(tail -n 1 "$TAP_TMP/exact")" end
 	local v='.devices[] | select(.dev == "probe") | .vdpa'
 	is "updates, those that failed, invalidates, batches" \
 	   "$(sample "$v.ops | [.update.calls, .update.errors, .invalidate.calls, .batch_begin.calls, .batch_end.calls]")" \

@@ -39,7 +39,9 @@ def attr(kind, value):
     return a + bytes(-len(a) % 4)
 def ask(family, command, attrs):
     body = struct.pack('BBH', command, 1, 0) + attrs
-    s.send(struct.pack('IHHII', 16 + len(body), family, 5, 1, 0) + body)
+    # the family's number comes as an answer, and then there is no need for an acknowledgment
+    flags = 1 if family == 16 else 5
+    s.send(struct.pack('IHHII', 16 + len(body), family, flags, 1, 0) + body)
     return s.recv(65536)
 def walk(data):
     while len(data) >= 4:
@@ -113,17 +115,20 @@ like "not to one for many" "$(nl set name=two mac=010000000001)" "^Invalid"
 like "nothing else is changed" "$(nl set name=two mtu=1400)" "^Operation not supported"
 like "a device without a name" "$(nl add mgmtdev=vdpa_probe)" "^Invalid"
 like "a device without a management device" "$(nl add name=three)" "^Invalid"
+# iproute2's vdpa has room for 64 characters
 for ((i = 0; i < 60; i++)); do
-	vdpa dev add name "many-$i-$(printf '%060d' 0)" mgmtdev vdpa_probe || fail "device $i"
+	vdpa dev add name "many-$i-$(printf '%048d' 0)" mgmtdev vdpa_probe || fail "device $i"
 done
 is "all are shown, though it takes more than a message" "$(vdpa dev show | grep -c '^many-')" 60
 is "and their configuration" "$(vdpa dev config show | grep -c '^many-')" 60
 is "each once" "$(vdpa dev show | sort | uniq -d)" ""
 for ((i = 0; i < 60; i++)); do
-	vdpa dev del "many-$i-$(printf '%060d' 0)" || fail "device $i, away"
+	vdpa dev del "many-$i-$(printf '%048d' 0)" || fail "device $i, away"
 done
 is "they are gone" "$(vdpa dev show | grep -c '^many-')" 0
-nok "statistics of a device that nobody drives" vdpa dev vstats show one qidx 0
+# whose status is 0 in any case
+like "statistics of a device that nobody drives" "$(vdpa dev vstats show one qidx 0 2>&1)" \
+     "features are not negotiated"
 
 # a driver, by name
 is "nobody drives them" "$(ls $bus/drivers)" ""

@@ -25,7 +25,11 @@ echo function >"$trace/current_tracer"
 load client -hold -denied -kvm -name guest=web,debug-threads=on
 load_to client start
 watch -x stat -j 0.5
-is "no device yet" "$(sample '.devices | length' 2>/dev/null || echo 0)" 0
+for ((i = 0; i < 300; i++)); do
+	[ ! -s "$TAP_TMP/watch" ] || break
+	sleep 0.1
+done
+is "no device yet" "$(sample '.devices | length')" 0
 load_go client
 load_to client middle
 load_go client

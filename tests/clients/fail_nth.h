@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Allocations that fail where they are asked to, on a kernel with CONFIG_FAILSLAB. Sleeping
+ * ones are among them once 0 was written to /sys/kernel/debug/failslab/ignore-gfp-wait.
+ */
+#ifndef FAIL_NTH_H
+#define FAIL_NTH_H
+
+#include <err.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static inline int fail_nth_file(void)
+{
+	static int file = -1;
+
+	if (file < 0)
+		file = open("/proc/thread-self/fail-nth", O_RDWR);
+	if (file < 0)
+		err(EXIT_FAILURE, "fail-nth: is it a kernel for that?");
+	return file;
+}
+
+/* The nth allocation that this thread makes in the kernel from now on fails, only that. */
+static inline void fail_nth(unsigned int n)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%u", n);
+
+	if (pwrite(fail_nth_file(), text, len, 0) != len)
+		err(EXIT_FAILURE, "fail-nth");
+}
+
+/* Did it come to that? None fails any more. */
+static inline bool fail_nth_end(void)
+{
+	char text[16] = "";
+
+	if (pread(fail_nth_file(), text, sizeof(text) - 1, 0) < 1)
+		err(EXIT_FAILURE, "fail-nth");
+	fail_nth(0);
+	return strtoul(text, NULL, 0) == 0;
+}
+
+#endif
