@@ -29,12 +29,20 @@ RING = {
     'stalled_now?': COUNT, 'reset_walk?': DURATIONS, 'vcpus': [VCPU],
 }
 LOG = {'get?': OP, 'clear?': OP, 'on?': OP, 'off?': OP, 'bytes_unknown?': COUNT, 'marked_pages?': COUNT}
+WITHIN = {t + '?': SECONDS for t in ('0.1', '0.2', '0.5', '1', '2', '5', '10', '20', '50', '100', '200', '500')}
+WORKING_SET = {
+    'one_in': COUNT, 'seen': COUNT, 'pages': COUNT, 'overflow': COUNT, 'unread': COUNT,
+    'pages_within': WITHIN,
+}
+WAIT = {'calls': COUNT, 'seconds': SECONDS}
+THREAD = {'thread': TEXT, 'reset?': WAIT, 'get?': WAIT, 'clear?': WAIT, 'switch?': WAIT, 'stall?': WAIT}
 VM = {
     'vm': TEXT, 'id': COUNT, 'pid': COUNT, 'comm': TEXT, 'uuid?': TEXT, 'alive': BOOL,
     'dirty_mode': ('ring', 'bitmap'), 'dirty_ring?': RING, 'dirty_log?': LOG,
+    'working_set?': WORKING_SET, 'threads?': [THREAD],
 }
 MISSING = {'source': TEXT, 'probe': TEXT, 'state': ('waiting', 'missing', 'refused'), 'why?': TEXT, 'lost': TEXT}
-LOST = {key: COUNT for key in ('vms', 'rings', 'states', 'calls', 'pushes', 'unmatched', 'devices', 'arguments')}
+LOST = {key: COUNT for key in ('vms', 'rings', 'states', 'calls', 'pushes', 'unmatched', 'devices', 'arguments', 'threads')}
 ERRORS = {name + '?': COUNT for name in ('EPERM', 'ENOENT', 'EINTR', 'EAGAIN', 'ENOMEM', 'EFAULT', 'EBUSY',
                                          'EEXIST', 'EINVAL', 'ENOTTY', 'ENOSPC', 'other')}
 IOTLB = {
@@ -97,7 +105,7 @@ def check(value, shape, where, words):
         for key, inner in value.items():
             if key not in shape and key + '?' not in shape:
                 raise Wrong(f'{where}: {key} is not expected')
-            if key not in words and shape is not ERRORS:
+            if key not in words and shape is not ERRORS and shape is not WITHIN:
                 raise Wrong(f'{where}: SCHEMA.md says nothing of {key}')
             check(inner, shape.get(key, shape.get(key + '?')), f'{where}.{key}', words)
         if shape in (DURATIONS, FILL):

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <json-c/json.h>
+#include <stdlib.h>
 #include <string.h>
+#include "working_set.h"
 
 void json_add(struct json_object *o, const char *key, struct json_object *value)
 {
@@ -96,6 +98,52 @@ static struct json_object *vcpu_object(const struct model *m, const struct model
 		json_add_double(o, "stall_seconds", r->stall_ns / 1e9);
 	}
 	return o;
+}
+
+/* Only the times that were looked at. */
+static struct json_object *working_set_object(const struct model *m, const struct model_vm *vm)
+{
+	static const char *const within[] = { WORKING_SET_TIMES };
+	struct json_object *o = json_object_new_object(), *curve = json_object_new_object();
+	const struct ms_page_vm *p = &vm->pages;
+	double pages;
+
+	json_add_u64(o, "one_in", 1ULL << m->page_part);
+	json_add_u64(o, "seen", p->seen);
+	json_add_u64(o, "pages", p->kept);
+	json_add_u64(o, "overflow", p->overflow);
+	json_add_u64(o, "unread", p->unread);
+	for (size_t i = 0; i < sizeof(within) / sizeof(within[0]); i++) {
+		pages = working_set_pages(p, m->page_part, strtod(within[i], NULL));
+		if (pages >= 0)
+			json_add_double(curve, within[i], pages);
+	}
+	json_add(o, "pages_within", curve);
+	return o;
+}
+
+static struct json_object *threads_object(const struct model_vm *vm)
+{
+	static const char *const wait[MS_WAITS] = { "reset", "get", "clear", "switch", "stall" };
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < vm->threads; i++) {
+		struct json_object *o = json_object_new_object();
+
+		json_add_string(o, "thread", vm->thread[i].name);
+		for (enum ms_wait what = 0; what < MS_WAITS; what++) {
+			struct json_object *w;
+
+			if (!vm->thread[i].calls[what])
+				continue;
+			w = json_object_new_object();
+			json_add_u64(w, "calls", vm->thread[i].calls[what]);
+			json_add_double(w, "seconds", vm->thread[i].ns[what] / 1e9);
+			json_add(o, wait[what], w);
+		}
+		json_object_array_add(list, o);
+	}
+	return list;
 }
 
 static struct json_object *ring_object(const struct model *m, const struct model_vm *vm)
@@ -197,6 +245,10 @@ static struct json_object *vm_object(const struct model *m, const struct model_v
 		json_add(o, "dirty_ring", ring_object(m, vm));
 	if (vm->has_log)
 		json_add(o, "dirty_log", log_object(m, vm));
+	if (vm->has_pages && m->measured[MEASURE_RING_PAGES])
+		json_add(o, "working_set", working_set_object(m, vm));
+	if (vm->threads && m->measured[MEASURE_WAITS])
+		json_add(o, "threads", threads_object(vm));
 	return o;
 }
 
@@ -236,6 +288,7 @@ int render_json(FILE *out, const struct model *m, bool final)
 		[MS_SELF_UNMATCHED] = "unmatched",
 		[MS_SELF_DEVS_FULL] = "devices",
 		[MS_SELF_ARGS_UNREAD] = "arguments",
+		[MS_SELF_THREADS_FULL] = "threads",
 	};
 	struct json_object *o = json_object_new_object(), *list;
 	char time[40];
