@@ -24,6 +24,13 @@ like "and is said" "$(<"$TAP_TMP/said")" 'does not apply'
 nok "one that names no test is no kill" mutant "$(diff_of vhost_iotlb.o that.o)"
 like "and is said" "$(<"$TAP_TMP/said")" 'does not say what must notice it'
 
+stale=$(for patch in tests/mutants/*.patch; do
+	patch -p1 -s -F0 --dry-run <"$patch" >/dev/null 2>&1 || echo "$patch does not apply"
+	test=$(sed -n '/^--- /q; s/^Test: *//p' "$patch")
+	[ -x "$test" ] || echo "$patch: no test $test"
+done)
+is "each of them applies, and names a test that there is" "$stale" ''
+
 tests/mutants/run -n "${MIGSCOPE_MUTANTS:-3}" >"$TAP_TMP/said" 2>"$TAP_TMP/err"
 status=$?
 while read -r line; do note "$line"; done <"$TAP_TMP/said"
