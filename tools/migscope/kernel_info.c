@@ -278,10 +278,13 @@ static bool from_log(const char *log, char *why, size_t size)
 void kernel_info_explain(const struct kernel_info *info, int err, const char *log,
 			 char *why, size_t size)
 {
+	bool denied = err == EPERM || err == EACCES;
 	char detail[160] = "", text[64];
 
-	if ((err == EPERM || err == EACCES) && (missing_capability(detail, sizeof(detail)) ||
-						lockdown(detail, sizeof(detail))))
+	if (denied && missing_capability(detail, sizeof(detail)))
+		;
+	/* a helper that reads memory is not known then, which is EINVAL */
+	else if ((denied || err == EINVAL) && lockdown(detail, sizeof(detail)))
 		;
 	else if (err == EPERM)
 		snprintf(detail, sizeof(detail), "this kernel allows none");
