@@ -12,7 +12,6 @@
 #include <linux/eventfd.h>
 #include <linux/fs.h>
 #include <linux/idr.h>
-#include <linux/iommu.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 
@@ -106,52 +105,6 @@ int vhost_vdpa_reset(struct vhost_vdpa *v)
 	return err;
 }
 
-static int domain_open(struct vhost_vdpa *v)
-{
-	const struct vdpa_config_ops *ops = v->vdev->config;
-	struct device *dma_dev = vdpa_get_dma_dev(v->vdev);
-	struct iommu_domain *domain;
-	int err;
-
-	/* it translates by itself */
-	if (ops->set_map || ops->dma_map)
-		return 0;
-	if (!dma_dev || !device_iommu_capable(dma_dev, IOMMU_CAP_CACHE_COHERENCY))
-		return -EOPNOTSUPP;
-	domain = iommu_paging_domain_alloc(dma_dev);
-	if (IS_ERR(domain))
-		return PTR_ERR(domain);
-	err = iommu_attach_device(domain, dma_dev);
-	if (err)
-		iommu_domain_free(domain);
-	else
-		v->domain = domain;
-	return err;
-}
-
-static void domain_close(struct vhost_vdpa *v)
-{
-	if (!v->domain)
-		return;
-	iommu_detach_device(v->domain, vdpa_get_dma_dev(v->vdev));
-	iommu_domain_free(v->domain);
-	v->domain = NULL;
-}
-
-static struct vdpa_iova_range usable_range(struct vhost_vdpa *v)
-{
-	const struct iommu_domain_geometry *platform = v->domain ? &v->domain->geometry : NULL;
-	struct vdpa_iova_range range = { .last = U64_MAX };
-
-	if (v->vdev->config->get_iova_range)
-		return v->vdev->config->get_iova_range(v->vdev);
-	if (platform && platform->force_aperture) {
-		range.first = platform->aperture_start;
-		range.last = platform->aperture_end;
-	}
-	return range;
-}
-
 static int device_take(struct vhost_vdpa *v)
 {
 	int err;
@@ -162,13 +115,12 @@ static int device_take(struct vhost_vdpa *v)
 	err = vhost_vdpa_reset(v);
 	if (err)
 		return err;
-	err = domain_open(v);
+	err = vhost_vdpa_platform_open(v);
 	if (err)
 		return err;
-	v->range = usable_range(v);
 	err = vhost_vdpa_memory_open(v);
 	if (err) {
-		domain_close(v);
+		vhost_vdpa_platform_close(v);
 		return err;
 	}
 	/* kicks are passed on by whoever writes to the eventfd: no worker */
@@ -190,7 +142,7 @@ static void device_give_back(struct vhost_vdpa *v)
 	vdpa_tell(vdev, set_config_cb, &(struct vdpa_callback) {});
 	vhost_vdpa_put_call(rcu_replace_pointer(v->config_call, NULL, true));
 	vhost_vdpa_memory_close(v);
-	domain_close(v);
+	vhost_vdpa_platform_close(v);
 	if (vdev->use_va && vdev->config->unbind_mm && v->vhost.mm)
 		vdpa_tell(vdev, unbind_mm);
 	vhost_dev_cleanup(&v->vhost);

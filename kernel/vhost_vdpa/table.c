@@ -7,7 +7,6 @@
  * to forget is let go only then: maps that left the table while a whole one is yet
  * to be given are kept aside, "doomed", for so long.
  */
-#include <linux/iommu.h>
 #include <linux/moduleparam.h>
 #include <linux/nospec.h>
 #include <linux/uio.h>
@@ -36,18 +35,11 @@ static int space_give(struct vhost_vdpa *v, struct vhost_vdpa_as *as)
 	return err;
 }
 
-static int iommu_prot(u8 perm)
-{
-	return IOMMU_CACHE | (perm & VHOST_ACCESS_RO ? IOMMU_READ : 0) |
-	       (perm & VHOST_ACCESS_WO ? IOMMU_WRITE : 0);
-}
-
 static int device_map(struct vhost_vdpa *v, struct vhost_vdpa_as *as,
 		      const struct vhost_iotlb_map *map)
 {
 	if (v->domain)
-		return iommu_map(v->domain, map->start, map->addr, map->size,
-				 iommu_prot(map->perm), GFP_KERNEL_ACCOUNT);
+		return vhost_vdpa_platform_map(v, map);
 	return vdpa_ask(v->vdev, dma_map, as->id, map->start, map->size, map->addr,
 			map->perm, map->opaque);
 }
@@ -55,7 +47,7 @@ static int device_map(struct vhost_vdpa *v, struct vhost_vdpa_as *as,
 static void device_unmap(struct vhost_vdpa *v, struct vhost_vdpa_as *as, u64 iova, u64 size)
 {
 	if (v->domain)
-		iommu_unmap(v->domain, iova, size);
+		vhost_vdpa_platform_unmap(v, iova, size);
 	else
 		vdpa_ask(v->vdev, dma_unmap, as->id, iova, size);
 }
@@ -251,6 +243,8 @@ static int message_update(struct vhost_vdpa *v, struct vhost_vdpa_as *as,
 	err = message_pages(msg, &page);
 	if (err)
 		return err;
+	if (vhost_vdpa_platform_reserved(v, page.iova, page.iova + page.size - 1))
+		return -EINVAL;
 	if (vhost_iotlb_itree_first(&as->iotlb, page.iova, page.iova + page.size - 1))
 		return -EEXIST;
 	err = collect(v, as, &runs, &page);

@@ -65,6 +65,7 @@ struct vhost_vdpa {
 	struct vhost_vdpa_call __rcu *config_call;
 
 	struct iommu_domain *domain;	/* of the platform, if the device has none */
+	struct list_head reserved;	/* what cannot be mapped there */
 	struct vdpa_iova_range range;
 	struct vhost_vdpa_as *spaces;
 	u32 nas;
@@ -113,6 +114,13 @@ struct vhost_vdpa_runs {
 int vhost_vdpa_collect(struct vhost_vdpa *v, struct vhost_vdpa_runs *runs, u64 iova,
 		       u64 size, u64 uaddr, u8 perm, unsigned int room);
 void vhost_vdpa_release(struct vhost_vdpa *v, struct list_head *maps);
+
+/* platform.c */
+int vhost_vdpa_platform_open(struct vhost_vdpa *v);
+void vhost_vdpa_platform_close(struct vhost_vdpa *v);
+bool vhost_vdpa_platform_reserved(const struct vhost_vdpa *v, u64 first, u64 last);
+int vhost_vdpa_platform_map(struct vhost_vdpa *v, const struct vhost_iotlb_map *map);
+void vhost_vdpa_platform_unmap(struct vhost_vdpa *v, u64 iova, u64 size);
 
 /* table.c */
 int vhost_vdpa_memory_open(struct vhost_vdpa *v);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * frames [-n FRAMES] [-b BURST] [-s SIZE] [-t THREAD] INTERFACE - frames that come back
+ * frames -r INTERFACE - the other end of a wire: what comes in goes out again, until killed
  *
  * Sends Ethernet frames to the interface's own address, out of it, and compares every
  * byte of what comes in with what was sent, in order. Between them go frames for
@@ -21,6 +22,7 @@
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,6 +94,28 @@ static void timed(int fd, unsigned int frames, unsigned int burst, size_t size, 
 	printf("worker %.1f\n", (double)(thread_time(thread) - ran) / frames);
 }
 
+/* All of them, whoever they are for: who gets his own back is the other card's to decide. */
+static void reflect(int fd, unsigned int ifindex)
+{
+	struct packet_mreq all = { .mr_ifindex = ifindex, .mr_type = PACKET_MR_PROMISC };
+	struct timeval for_ever = {};
+	struct sockaddr_ll from;
+	socklen_t from_len;
+	ssize_t len;
+
+	if (setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all, sizeof(all)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &for_ever, sizeof(for_ever)))
+		err(EXIT_FAILURE, "packet socket");
+	for (;;) {
+		from_len = sizeof(from);
+		len = recvfrom(fd, got, sizeof(got), 0, (struct sockaddr *)&from, &from_len);
+		if (len < 0)
+			err(EXIT_FAILURE, "receiving");
+		if (from.sll_pkttype != PACKET_OUTGOING && send(fd, got, len, 0) != len)
+			err(EXIT_FAILURE, "sending it back");
+	}
+}
+
 int main(int argc, char **argv)
 {
 	unsigned int frames = 400, burst = 1, out = 0, in = 0, strangers = 0;
@@ -101,21 +125,23 @@ int main(int argc, char **argv)
 	size_t size = 0, most, len;
 	int opt, fd, room = 8 << 20, one = 1;
 	const char *thread = NULL;
+	bool mirror = false;
 	uint8_t mac[ETH_ALEN], other[ETH_ALEN];
 	struct ifreq ifr = {};
 
-	while ((opt = getopt(argc, argv, "n:b:s:t:")) != -1) {
+	while ((opt = getopt(argc, argv, "n:b:s:t:r")) != -1) {
 		switch (opt) {
 		case 'n': frames = strtoul(optarg, NULL, 0); break;
 		case 'b': burst = strtoul(optarg, NULL, 0); break;
 		case 's': size = strtoul(optarg, NULL, 0); break;
 		case 't': thread = optarg; break;
+		case 'r': mirror = true; break;
 		default: return 2;
 		}
 	}
 	if (optind + 1 != argc || !burst || (size && (size < 60 || size > FRAME_MAX)) ||
 	    (thread && (!size || frames % burst)))
-		errx(2, "usage: frames [-n FRAMES] [-b BURST] [-s SIZE] [-t THREAD] INTERFACE");
+		errx(2, "usage: frames [-n FRAMES] [-b BURST] [-s SIZE] [-t THREAD] INTERFACE | -r INTERFACE");
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", argv[optind]);
 
 	fd = socket(AF_PACKET, SOCK_RAW, 0);
@@ -133,6 +159,8 @@ int main(int argc, char **argv)
 	    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) ||
 	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)))
 		err(EXIT_FAILURE, "packet socket");
+	if (mirror)
+		reflect(fd, addr.sll_ifindex);
 	if (thread) {
 		/* not what goes out */
 		if (setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one)))

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# For tests of vDPA on PCI functions, in a machine with the word vdpa:
+#
+#	ifcvf_start		loads ours, and gives them virtio's functions behind the IOMMU
+#	ifcvf_cards, ifcvf_disks	their addresses
+#	ifcvf_peer		the other end of the wire sends back what comes
+#	ifcvf_add NAME ADDRESS DRIVER	a device of that function, for virtio_vdpa or vhost_vdpa
+#	ifcvf_net, ifcvf_disk, ifcvf_node NAME	what became of it
+#	ifcvf_vectors ADDRESS	how many interrupts a function has
+#	ifcvf_pins		pages pinned for good less those let go, in the whole machine
+#	ifcvf_stop		everything is undone
+#	wait_for_line LINE FILE	for up to a minute
+
+ifcvf_cards=() ifcvf_disks=()
+ifcvf_mirror=''
+
+ifcvf_functions() {	# DEVICE-ID
+	local device
+	for device in /sys/bus/pci/devices/*; do
+		[[ $(<"$device/vendor") != 0x1af4 || $(<"$device/device") != "$1" ]] || echo "${device##*/}"
+	done
+}
+
+ifcvf_take() {
+	echo ifcvf >"/sys/bus/pci/devices/$1/driver_override"
+	[ ! -e "/sys/bus/pci/devices/$1/driver" ] || echo "$1" >"/sys/bus/pci/devices/$1/driver/unbind"
+	echo "$1" >/sys/bus/pci/drivers_probe
+	[ "$(basename "$(readlink -f "/sys/bus/pci/devices/$1/driver")")" = ifcvf ] ||
+		bail_out "ifcvf does not take $1"
+}
+
+ifcvf_start() {
+	local address
+	modprobe -a vdpa ifcvf virtio_vdpa vhost_vdpa irqbypass virtio_net virtio_blk e1000e ||
+		bail_out "modules do not load"
+	mapfile -t ifcvf_cards < <(ifcvf_functions 0x1041)
+	mapfile -t ifcvf_disks < <(ifcvf_functions 0x1042)
+	for address in "${ifcvf_cards[@]}" "${ifcvf_disks[@]}"; do
+		ifcvf_take "$address"
+	done
+}
+
+ifcvf_stop() {
+	local address name
+	for name in /sys/bus/vdpa/devices/*; do
+		[ ! -e "$name" ] || vdpa dev del "${name##*/}"
+	done
+	[ -z "$ifcvf_mirror" ] || kill "$ifcvf_mirror"
+	for address in "${ifcvf_cards[@]}" "${ifcvf_disks[@]}"; do
+		echo "$address" >"/sys/bus/pci/devices/$address/driver/unbind"
+		echo >"/sys/bus/pci/devices/$address/driver_override"
+	done
+	modprobe -qr -a ifcvf virtio_vdpa vhost_vdpa e1000e || :
+}
+
+ifcvf_peer() {
+	local nic
+	for nic in /sys/class/net/*; do
+		[ "$(basename "$(readlink -f "$nic/device/driver")")" = e1000e ] || continue
+		nic=${nic##*/}
+		ip link set "$nic" up promisc on
+		for ((tries = 0; tries < 600; tries++)); do
+			[ "$(cat "/sys/class/net/$nic/carrier" 2>/dev/null)" != 1 ] || break
+			sleep 0.1
+		done
+		build/clients/frames -r "$nic" &
+		ifcvf_mirror=$!
+		return 0
+	done
+	bail_out "the wire has no other end"
+}
+
+# A device belongs to the first driver that is there: it is given the one that is wanted.
+ifcvf_add() {
+	local driver
+	vdpa dev add name "$1" mgmtdev "pci/$2" || return 1
+	driver=$(basename "$(readlink -f "/sys/bus/vdpa/devices/$1/driver")")
+	[ "$driver" != "$3" ] || return 0
+	echo "$3" >"/sys/bus/vdpa/devices/$1/driver_override"
+	[ ! -e "/sys/bus/vdpa/devices/$1/driver" ] ||
+		echo "$1" >"/sys/bus/vdpa/devices/$1/driver/unbind"
+	echo "$1" >"/sys/bus/vdpa/drivers/$3/bind"
+}
+
+# ifcvf_wait PATTERN: the last part of the path, when it is there
+ifcvf_wait() {
+	local path tries
+	for ((tries = 0; tries < 100; tries++)); do
+		path=$(compgen -G "$1" | head -n 1)
+		[ -z "$path" ] || { echo "${path##*/}"; return 0; }
+		sleep 0.1
+	done
+}
+# A virtio device hangs below the one that does its DMA: the function.
+ifcvf_net() { ifcvf_wait "/sys/bus/vdpa/devices/$1/../virtio*/net/*"; }
+ifcvf_disk() { ifcvf_wait "/sys/bus/vdpa/devices/$1/../virtio*/block/*"; }
+ifcvf_node() {
+	local node tries
+	node=/dev/$(ifcvf_wait "/sys/bus/vdpa/devices/$1/vhost-vdpa-*")
+	for ((tries = 0; tries < 100; tries++)); do
+		[ ! -c "$node" ] || break
+		sleep 0.1
+	done
+	echo "$node"
+}
+
+ifcvf_vectors() { grep -c "ifcvf-$1-" /proc/interrupts; }
+
+ifcvf_pins() {
+	# each CPU counts for itself until it is asked
+	echo 1 >/proc/sys/vm/stat_refresh
+	awk '$1 == "nr_foll_pin_acquired" { n += $2 } $1 == "nr_foll_pin_released" { n -= $2 }
+	     END { print n }' /proc/vmstat
+}
+
+wait_for_line() {
+	local tries
+	for ((tries = 0; tries < 600; tries++)); do
+		! grep -q "^$1" "$2" || return 0
+		sleep 0.1
+	done
+	fail "$1 was said in time"
+}
