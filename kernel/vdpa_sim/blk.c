@@ -67,7 +67,7 @@ static u8 blk_transfer(struct vdpasim_blk *blk, struct vdpasim_virtqueue *vq, u6
 	if (write)
 		moved = vringh_iov_pull_iotlb(&vq->vring, &vq->riov, at, len);
 	else
-		moved = vringh_iov_push_iotlb(&vq->vring, &vq->wiov, at, len);
+		moved = vdpasim_push(&blk->sim, vq, at, len);
 	if (shared_backend)
 		mutex_unlock(&shared_mutex);
 	return moved == len ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR;
@@ -99,13 +99,13 @@ static u8 blk_clear(struct vdpasim_blk *blk, struct vdpasim_virtqueue *vq, size_
 	return VIRTIO_BLK_S_OK;
 }
 
-static u8 blk_get_id(struct vdpasim_virtqueue *vq, size_t room)
+static u8 blk_get_id(struct vdpasim_blk *blk, struct vdpasim_virtqueue *vq, size_t room)
 {
 	static const char id[VIRTIO_BLK_ID_BYTES] = "vdpa_blk_sim";
 	size_t len = min(room, sizeof(id));
 
-	return vringh_iov_push_iotlb(&vq->vring, &vq->wiov, id, len) == len ?
-		VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR;
+	return vdpasim_push(&blk->sim, vq, id, len) == len ? VIRTIO_BLK_S_OK :
+							     VIRTIO_BLK_S_IOERR;
 }
 
 /* @in and @out: how many bytes the request has for data, each way */
@@ -125,7 +125,7 @@ static u8 blk_request(struct vdpasim_blk *blk, struct vdpasim_virtqueue *vq,
 		return VIRTIO_BLK_S_IOERR;
 	switch (type) {
 	case VIRTIO_BLK_T_GET_ID:
-		return blk_get_id(vq, in);
+		return blk_get_id(blk, vq, in);
 	case VIRTIO_BLK_T_FLUSH:
 		return VIRTIO_BLK_S_OK;
 	case VIRTIO_BLK_T_DISCARD:
@@ -158,7 +158,7 @@ static size_t blk_handle(struct vdpasim_blk *blk, struct vdpasim_virtqueue *vq)
 	/* what was not filled is skipped */
 	left = vringh_kiov_length(&vq->wiov) - 1;
 	vringh_kiov_advance(&vq->wiov, left);
-	if (vringh_iov_push_iotlb(&vq->vring, &vq->wiov, &status, 1) != 1)
+	if (vdpasim_push(&blk->sim, vq, &status, 1) != 1)
 		return 0;
 	return in - left + 1;
 }

@@ -21,6 +21,7 @@
 
 #define CREATE_TRACE_POINTS
 #include <trace/events/vdpa_sim.h>
+#include <vdpa/dirty.h>
 
 #include "vdpa_sim.h"
 
@@ -112,6 +113,78 @@ int vdpasim_getdesc(struct vdpasim *sim, struct vdpasim_virtqueue *vq, struct vr
 }
 EXPORT_SYMBOL_GPL(vdpasim_getdesc);
 
+/* The bitmap is of address space 0: a queue that works in another is not in it. */
+static bool sim_logs(const struct vdpasim *sim, const struct vdpasim_virtqueue *vq)
+{
+	return unlikely(sim->logs) && vq->vring.iotlb == &sim->as[0].table;
+}
+
+/* A page that changed and is not marked would be lost: rather no device than that. */
+static void sim_marked(struct vdpasim *sim, struct vdpasim_virtqueue *vq, int err)
+{
+	if (unlikely(err))
+		sim_break(sim, vq, err);
+}
+
+/* Marks what was written of @wiov since it stood at its piece @i, of which @first was left. */
+static void mark_pieces(struct vdpasim *sim, struct vdpasim_virtqueue *vq, unsigned int i,
+			const struct kvec *first)
+{
+	const struct vringh_kiov *wiov = &vq->wiov;
+	u64 at = (uintptr_t)first->iov_base, len = first->iov_len;
+	const struct kvec *piece;
+	int err = 0;
+
+	for (; !err && i < wiov->i; i++) {
+		err = vdpa_dirty_mark(sim->dirty, at, len);
+		if (i + 1 == wiov->used)
+			break;
+		piece = &wiov->iov[i + 1];
+		/* of the one that was begun, what is behind us is not in it any more */
+		at = (uintptr_t)piece->iov_base - (i + 1 == wiov->i ? wiov->consumed : 0);
+		len = piece->iov_len;
+	}
+	if (!err && i == wiov->i && i < wiov->used)
+		err = vdpa_dirty_mark(sim->dirty, at, (uintptr_t)wiov->iov[i].iov_base - at);
+	sim_marked(sim, vq, err);
+}
+
+/**
+ * vdpasim_push - write to the chain that was taken last
+ * @sim: the device, with its mutex held
+ * @vq: the queue, whose wiov moves on
+ * @buf: what
+ * @len: how much
+ *
+ * Return: how much was written, or an error.
+ */
+ssize_t vdpasim_push(struct vdpasim *sim, struct vdpasim_virtqueue *vq, const void *buf, size_t len)
+{
+	struct vringh_kiov *wiov = &vq->wiov;
+	unsigned int i = wiov->i;
+	struct kvec first;
+	ssize_t ret;
+
+	if (likely(!sim_logs(sim, vq)) || i == wiov->used)
+		return vringh_iov_push_iotlb(&vq->vring, wiov, buf, len);
+	first = wiov->iov[i];
+	ret = vringh_iov_push_iotlb(&vq->vring, wiov, buf, len);
+	mark_pieces(sim, vq, i, &first);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(vdpasim_push);
+
+/* An element of the used ring was written, and the index. */
+static int mark_used(struct vdpasim *sim, struct vdpasim_virtqueue *vq, u16 index)
+{
+	unsigned int queue = vq - sim->vqs, slot = index % vq->vring.vring.num;
+
+	return vdpa_dirty_mark_used(sim->dirty, queue, offsetof(struct vring_used, ring[slot]),
+				    sizeof(struct vring_used_elem)) ?:
+	       vdpa_dirty_mark_used(sim->dirty, queue, offsetof(struct vring_used, idx),
+				    sizeof(__virtio16));
+}
+
 /**
  * vdpasim_complete - give the chain back that was taken last
  * @sim: the device, with its mutex held
@@ -120,10 +193,13 @@ EXPORT_SYMBOL_GPL(vdpasim_getdesc);
  */
 void vdpasim_complete(struct vdpasim *sim, struct vdpasim_virtqueue *vq, u32 len)
 {
+	u16 index = vq->vring.last_used_idx + vq->vring.completed;
 	int err = vringh_complete_iotlb(&vq->vring, vq->head, len);
 
 	if (unlikely(err))
 		sim_break(sim, vq, err);
+	else if (sim_logs(sim, vq))
+		sim_marked(sim, vq, mark_used(sim, vq, index));
 }
 EXPORT_SYMBOL_GPL(vdpasim_complete);
 
@@ -172,7 +248,9 @@ static void sim_work(struct kthread_work *work)
 	}
 
 	kicked = xchg(&sim->kicked[0], 0);
+	sim->logs = vdpa_dirty_begin(sim->dirty);
 	more = sim->attr.work(sim, &kicked, &done);
+	vdpa_dirty_end(sim->dirty);
 	if (more)
 		bitmap_or(sim->kicked, sim->kicked, &kicked, VDPASIM_VQS_MAX);
 	trace_vdpa_sim_work(sim->vdpa.index, done, more);
@@ -595,6 +673,7 @@ static void sim_free(struct vdpa_device *vdpa)
 	if (sim->worker)
 		kthread_destroy_worker(sim->worker);
 	sim->attr.free(sim);
+	vdpa_dirty_withdraw(sim->dirty);
 	if (sim->mm)
 		mmdrop(sim->mm);
 	vdpasim_iommu_free(sim);
@@ -669,7 +748,8 @@ static int sim_init(struct vdpasim *sim)
 		return err;
 	sim->config = kzalloc(sim->attr.config_size, GFP_KERNEL);
 	sim->vqs = kcalloc(sim->attr.nvqs, sizeof(*sim->vqs), GFP_KERNEL);
-	if (!sim->config || !sim->vqs)
+	sim->dirty = vdpa_dirty_offer(&sim->vdpa, sim->attr.nvqs);
+	if (!sim->config || !sim->vqs || !sim->dirty)
 		return -ENOMEM;
 	err = vdpasim_iommu_init(sim);
 	if (err)

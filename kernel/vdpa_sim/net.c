@@ -112,7 +112,7 @@ static bool net_receive(struct vdpasim_net *net, unsigned int pair, size_t len)
 	memset(hdr, 0, net_hdr_len(&net->sim));
 	if (vdpasim_has(&net->sim, VIRTIO_F_VERSION_1))
 		hdr->num_buffers = __cpu_to_virtio16(true, 1);
-	pushed = vringh_iov_push_iotlb(&vq->vring, &vq->wiov, net->frame, len);
+	pushed = vdpasim_push(&net->sim, vq, net->frame, len);
 	if (pushed != len) {
 		stats->errors++;
 		pushed = 0;
@@ -268,7 +268,7 @@ static bool net_work_ctrl(struct vdpasim_net *net, unsigned int *done)
 		else
 			net->ctrl.errors++;
 		trace_vdpa_sim_ctrl(sim->vdpa.index, hdr.class, hdr.cmd, ack);
-		written = vringh_iov_push_iotlb(&vq->vring, &vq->wiov, &ack, sizeof(ack));
+		written = vdpasim_push(sim, vq, &ack, sizeof(ack));
 		vdpasim_complete(sim, vq, max_t(ssize_t, written, 0));
 	}
 	if (handled) {

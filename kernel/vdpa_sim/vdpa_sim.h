@@ -29,6 +29,7 @@
 #define VDPASIM_BATCH		64
 
 struct vdpasim;
+struct vdpa_dirty;
 
 struct vdpasim_virtqueue {
 	struct vringh vring;
@@ -96,6 +97,9 @@ struct vdpasim {
 
 	struct kthread_worker *worker;
 	struct kthread_work work;
+	/* what it writes is marked; @logs: in this round of the worker's */
+	struct vdpa_dirty *dirty;
+	bool logs;
 	/* queues that the worker has to look at */
 	DECLARE_BITMAP(kicked, VDPASIM_VQS_MAX);
 
@@ -120,6 +124,8 @@ void vdpasim_schedule_work(struct vdpasim *sim);
 
 int vdpasim_getdesc(struct vdpasim *sim, struct vdpasim_virtqueue *vq, struct vringh_kiov *riov,
 		    struct vringh_kiov *wiov);
+ssize_t vdpasim_push(struct vdpasim *sim, struct vdpasim_virtqueue *vq, const void *buf,
+		     size_t len);
 void vdpasim_complete(struct vdpasim *sim, struct vdpasim_virtqueue *vq, u32 len);
 void vdpasim_notify(struct vdpasim_virtqueue *vq);
 void vdpasim_config_changed(struct vdpasim *sim);

@@ -8,6 +8,8 @@
 
 #include "vhost_vdpa.h"
 
+#define FEATURE_LOG	BIT_ULL(VHOST_F_LOG_ALL)
+
 /*
  * What can be negotiated about ourselves
  */
@@ -48,15 +50,56 @@ static long backend_accept(struct vhost_vdpa *v, u64 features)
  * The device's life
  */
 
+static u64 features_offer(struct vhost_vdpa *v)
+{
+	u64 offer = vdpa_ask(v->vdev, get_device_features);
+
+	return v->dirty ? offer | FEATURE_LOG : offer;
+}
+
+/* The one feature that may come and go while the device runs: it is not virtio's. */
+static long log_switch(struct vhost_vdpa *v, bool on)
+{
+	if (on && vhost_vdpa_is_running(v) && !vdpa_dirty_has_base(v->dirty))
+		return -EINVAL;
+	vdpa_dirty_switch(v->dirty, on);
+	v->logs = on;
+	return 0;
+}
+
 static long features_accept(struct vhost_vdpa *v, u64 features)
 {
+	bool log = features & FEATURE_LOG;
+
+	if (log && !v->dirty)
+		return -EINVAL;
+	features &= ~FEATURE_LOG;
 	/* what was settled stays until a reset */
-	if (vdpa_ask(v->vdev, get_status) & VIRTIO_CONFIG_S_FEATURES_OK)
-		return -EBUSY;
+	if (vdpa_ask(v->vdev, get_status) & VIRTIO_CONFIG_S_FEATURES_OK) {
+		if (!v->dirty || features != v->features_asked)
+			return -EBUSY;
+		return log_switch(v, log);
+	}
 	if (vdpa_negotiate(v->vdev, features))
 		return -EINVAL;
 	v->features = vdpa_ask(v->vdev, get_driver_features);
-	return 0;
+	v->features_asked = features;
+	return v->dirty ? log_switch(v, log) : 0;
+}
+
+static long log_set_base(struct vhost_vdpa *v, u64 __user *argp)
+{
+	u64 base;
+	long err;
+
+	if (!v->dirty)
+		return -ENOIOCTLCMD;
+	err = vhost_dev_check_owner(&v->vhost);
+	if (err)
+		return err;
+	if (get_user(base, argp))
+		return -EFAULT;
+	return vdpa_dirty_set_base(v->dirty, v->vhost.mm, base);
 }
 
 static long status_change(struct vhost_vdpa *v, u8 status)
@@ -71,6 +114,9 @@ static long status_change(struct vhost_vdpa *v, u8 status)
 	}
 	/* bits are only taken away all together */
 	if (gone)
+		return -EINVAL;
+	/* what it writes must be marked somewhere */
+	if (come & VIRTIO_CONFIG_S_DRIVER_OK && v->logs && !vdpa_dirty_has_base(v->dirty))
 		return -EINVAL;
 	vdpa_set_status(v->vdev, status);
 	if (come & VIRTIO_CONFIG_S_DRIVER_OK) {
@@ -212,7 +258,7 @@ static long ask_ioctl(struct vhost_vdpa *v, unsigned int cmd, void __user *argp)
 		answer.number = v->nas;
 		break;
 	case VHOST_GET_FEATURES:
-		answer.features = vdpa_ask(vdev, get_device_features);
+		answer.features = features_offer(v);
 		break;
 	case VHOST_GET_BACKEND_FEATURES:
 		answer.features = backend_offer(v);
@@ -276,8 +322,10 @@ static long any_ioctl(struct vhost_vdpa *v, unsigned int cmd, void __user *argp)
 	err = order_ioctl(v, cmd, argp);
 	if (err != -ENOIOCTLCMD)
 		return err;
-	/* nothing here writes to memory by itself: there is nothing to log */
-	if (cmd == VHOST_SET_LOG_BASE || cmd == VHOST_SET_LOG_FD)
+	/* vhost's own log is of what it writes itself: here it is the device that does */
+	if (cmd == VHOST_SET_LOG_BASE)
+		return log_set_base(v, argp);
+	if (cmd == VHOST_SET_LOG_FD)
 		return -ENOIOCTLCMD;
 	/* the rest is for its owner */
 	err = vhost_dev_ioctl(&v->vhost, cmd, argp);

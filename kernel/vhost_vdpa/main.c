@@ -100,6 +100,10 @@ int vhost_vdpa_reset(struct vhost_vdpa *v)
 	vhost_vdpa_queues_bypass(v, false);
 	v->suspended = false;
 	err = vdpa_restart(v->vdev);
+	/* it writes no more: whose log it was may free it */
+	v->logs = false;
+	if (v->dirty)
+		vdpa_dirty_forget(v->dirty);
 	/* some devices answer with the size that a queue happens to have */
 	v->vq_num_max = err ? 0 : vdpa_ask(v->vdev, get_vq_num_max);
 	return err;
@@ -112,6 +116,7 @@ static int device_take(struct vhost_vdpa *v)
 	v->in_batch = false;
 	v->backend_features = 0;
 	v->features = 0;
+	v->features_asked = 0;
 	err = vhost_vdpa_reset(v);
 	if (err)
 		return err;
@@ -214,6 +219,7 @@ static struct vhost_vdpa *vhost_vdpa_alloc(struct vdpa_device *vdev)
 	mutex_init(&v->lock);
 	init_rwsem(&v->doorbells);
 	v->vdev = vdev;
+	v->dirty = vdpa_dirty_find(vdev);
 	v->nvqs = vdev->nvqs;
 	v->nas = vdev->nas;
 	v->minor = ida_alloc_max(&minors, MINORS - 1, GFP_KERNEL);

@@ -222,22 +222,50 @@ static long queue_set_size(struct vhost_vdpa_queue *queue, u32 num)
 	return 0;
 }
 
+static bool is_same_ring(const struct vhost_vring_addr *a, const struct vhost_vring_addr *b)
+{
+	return a->desc_user_addr == b->desc_user_addr &&
+	       a->avail_user_addr == b->avail_user_addr && a->used_user_addr == b->used_user_addr;
+}
+
+/* Whether, and as where, its used ring is logged. */
+static void queue_set_log(struct vhost_vdpa_queue *queue, const struct vhost_vring_addr *addr)
+{
+	struct vhost_vdpa *v = queue->v;
+
+	if (v->dirty)
+		vdpa_dirty_set_queue(v->dirty, queue->index, addr->flags & BIT(VHOST_VRING_F_LOG),
+				     addr->log_guest_addr);
+}
+
 static long queue_set_address(struct vhost_vdpa_queue *queue, void __user *argp)
 {
 	struct vhost_vdpa *v = queue->v;
 	struct vhost_vring_addr addr;
+	int err;
 
 	if (copy_from_user(&addr, argp, sizeof(addr)))
 		return -EFAULT;
 	if (addr.flags & ~BIT(VHOST_VRING_F_LOG))
 		return -EOPNOTSUPP;
 	if (!IS_ALIGNED(addr.avail_user_addr, VRING_AVAIL_ALIGN_SIZE) ||
-	    !IS_ALIGNED(addr.used_user_addr, VRING_USED_ALIGN_SIZE))
+	    !IS_ALIGNED(addr.used_user_addr, VRING_USED_ALIGN_SIZE) ||
+	    !IS_ALIGNED(addr.log_guest_addr, VRING_USED_ALIGN_SIZE))
 		return -EINVAL;
-	if (vhost_vdpa_is_running(v) && !v->suspended)
-		return -EINVAL;
-	return vdpa_ask(v->vdev, set_vq_address, queue->index, addr.desc_user_addr,
-			addr.avail_user_addr, addr.used_user_addr);
+	if (vhost_vdpa_is_running(v) && !v->suspended) {
+		/* a ring that is in use stays where it is, but not how it is logged */
+		if (!v->dirty || !is_same_ring(&addr, &queue->addr))
+			return -EINVAL;
+		queue_set_log(queue, &addr);
+		return 0;
+	}
+	err = vdpa_ask(v->vdev, set_vq_address, queue->index, addr.desc_user_addr,
+		       addr.avail_user_addr, addr.used_user_addr);
+	if (err)
+		return err;
+	queue->addr = addr;
+	queue_set_log(queue, &addr);
+	return 0;
 }
 
 static long group_of(struct vhost_vdpa *v, u32 group, u32 *answer)

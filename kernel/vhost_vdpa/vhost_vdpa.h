@@ -9,6 +9,7 @@
 #include <linux/rwsem.h>
 #include <linux/vdpa.h>
 #include <linux/vhost_iotlb.h>
+#include <vdpa/dirty.h>
 #include <vdpa/ops.h>
 
 #include <drivers/vhost/vhost.h>
@@ -37,6 +38,7 @@ struct vhost_vdpa_queue {
 	bool bypassed;		/* the producer is registered */
 	bool kept;		/* its state before the last reset: */
 	struct vdpa_vq_state state;
+	struct vhost_vring_addr addr;	/* as the device has it */
 };
 
 struct vhost_vdpa {
@@ -55,6 +57,9 @@ struct vhost_vdpa {
 	bool suspended;
 	u16 vq_num_max;
 	u64 features;
+	u64 features_asked;		/* by the process, of the device */
+	struct vdpa_dirty *dirty;	/* NULL: it cannot log what it writes */
+	bool logs;
 	u64 backend_features;
 
 	struct vhost_dev vhost;

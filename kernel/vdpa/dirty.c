@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Dirty pages of vDPA devices. See dirty.h.
+ *
+ * A page is marked after it was written: who takes the mark and then reads the page
+ * reads what was written. Nobody says how large the bitmap is: each mark is checked, and
+ * what cannot be marked is an error of the device's, which must not go on as if it were.
+ *
+ * The process is only held on to: its memory is used while a mark is made, no longer.
+ */
+#include <linux/bitops.h>
+#include <linux/highmem.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/nospec.h>
+#include <linux/overflow.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "dirty.h"
+
+/* what a bit of the bitmap stands for, whatever the machine's pages are */
+#define LOG_SHIFT	12
+#define LOG_BITS	(PAGE_SIZE * BITS_PER_BYTE)	/* in a page of the bitmap */
+
+struct vdpa_dirty {
+	struct list_head link;
+	const struct vdpa_device *vdev;
+
+	/*
+	 * Held by the device while it writes, so that who changes what is marked waits for what
+	 * is just being written. Inside of the device's and the driver's own locks, outside of
+	 * the mm's.
+	 */
+	struct mutex lock;
+	bool on;
+	struct mm_struct *mm;		/* NULL: no bitmap */
+	u64 base;
+	unsigned int nqueues;
+	struct {
+		bool on;
+		u64 addr;		/* where its used ring is */
+	} queues[] __counted_by(nqueues);
+};
+
+static LIST_HEAD(offered);
+static DEFINE_MUTEX(offered_lock);
+
+/*
+ * A device's side
+ */
+
+/**
+ * vdpa_dirty_offer - a device can mark what it writes
+ * @vdev: the device, before anybody drives it
+ * @nvqs: how many queues it has
+ *
+ * Return: what the device marks with, to be given back with vdpa_dirty_withdraw() when
+ * nobody drives it any more; NULL if there is no memory.
+ */
+struct vdpa_dirty *vdpa_dirty_offer(const struct vdpa_device *vdev, unsigned int nvqs)
+{
+	struct vdpa_dirty *dirty = kzalloc(struct_size(dirty, queues, nvqs), GFP_KERNEL);
+
+	if (!dirty)
+		return NULL;
+	dirty->nqueues = nvqs;
+	dirty->vdev = vdev;
+	mutex_init(&dirty->lock);
+	mutex_lock(&offered_lock);
+	list_add(&dirty->link, &offered);
+	mutex_unlock(&offered_lock);
+	return dirty;
+}
+EXPORT_SYMBOL_GPL(vdpa_dirty_offer);
+
+/**
+ * vdpa_dirty_withdraw - the reverse
+ * @dirty: from vdpa_dirty_offer(), or NULL
+ */
+void vdpa_dirty_withdraw(struct vdpa_dirty *dirty)
+{
+	if (!dirty)
+		return;
+	mutex_lock(&offered_lock);
+	list_del(&dirty->link);
+	mutex_unlock(&offered_lock);
+	vdpa_dirty_forget(dirty);
+	kfree(dirty);
+}
+EXPORT_SYMBOL_GPL(vdpa_dirty_withdraw);
+
+/**
+ * vdpa_dirty_begin - the device is about to write
+ * @dirty: from vdpa_dirty_offer()
+ *
+ * Until vdpa_dirty_end() what is marked does not change.
+ *
+ * Return: whether it has to mark what it writes.
+ */
+bool vdpa_dirty_begin(struct vdpa_dirty *dirty)
+{
+	mutex_lock(&dirty->lock);
+	return dirty->on && dirty->mm;
+}
+EXPORT_SYMBOL_GPL(vdpa_dirty_begin);
+
+/**
+ * vdpa_dirty_end - all that was written since vdpa_dirty_begin() is marked
+ * @dirty: from vdpa_dirty_offer()
+ */
+void vdpa_dirty_end(struct vdpa_dirty *dirty)
+{
+	mutex_unlock(&dirty->lock);
+}
+EXPORT_SYMBOL_GPL(vdpa_dirty_end);
+
+/* Sets @n bits from @bit on in the page at @addr of @mm. */
+static int bits_set(struct mm_struct *mm, unsigned long addr, unsigned long bit, unsigned long n)
+{
+	struct page *page;
+	int locked = 1;
+	void *at;
+	long got;
+
+	mmap_read_lock(mm);
+	got = pin_user_pages_remote(mm, addr, 1, FOLL_WRITE, &page, &locked);
+	if (locked)
+		mmap_read_unlock(mm);
+	if (got != 1)
+		return got < 0 ? got : -EFAULT;
+	at = kmap_local_page(page);
+	/* each by itself: the process takes them out at the same time */
+	while (n--)
+		set_bit_le(bit++, at);
+	kunmap_local(at);
+	unpin_user_pages_dirty_lock(&page, 1, true);
+	return 0;
+}
+
+/* Pages @first to @last of the device's addresses. */
+static int pages_mark(struct vdpa_dirty *dirty, struct mm_struct *mm, u64 first, u64 last)
+{
+	int err = 0;
+
+	while (!err && first <= last) {
+		u64 byte = dirty->base + first / BITS_PER_BYTE;
+		unsigned long bit = offset_in_page(byte) * BITS_PER_BYTE + first % BITS_PER_BYTE;
+		u64 n = min(last - first + 1, LOG_BITS - bit);
+
+		err = bits_set(mm, byte & PAGE_MASK, bit, n);
+		first += n;
+		cond_resched();
+	}
+	return err;
+}
+
+/**
+ * vdpa_dirty_mark - mark what was written
+ * @dirty: from vdpa_dirty_offer(), between vdpa_dirty_begin(), which said so, and
+ *	vdpa_dirty_end()
+ * @iova: where, in address space 0
+ * @len: how much
+ *
+ * Return: 0; -EFAULT if there is no bitmap there that could be written; -ESRCH if the
+ * process is gone.
+ */
+int vdpa_dirty_mark(struct vdpa_dirty *dirty, u64 iova, u64 len)
+{
+	struct mm_struct *mm = dirty->mm;
+	u64 last, end;
+	int err;
+
+	lockdep_assert_held(&dirty->lock);
+	if (!len)
+		return 0;
+	if (check_add_overflow(iova, len - 1, &last) ||
+	    check_add_overflow(dirty->base, (last >> LOG_SHIFT) / BITS_PER_BYTE, &end) ||
+	    !access_ok((void __user *)dirty->base, end - dirty->base + 1))
+		return -EFAULT;
+	if (!mmget_not_zero(mm))
+		return -ESRCH;
+	err = pages_mark(dirty, mm, iova >> LOG_SHIFT, last >> LOG_SHIFT);
+	mmput(mm);
+	return err;
+}
+EXPORT_SYMBOL_GPL(vdpa_dirty_mark);
+
+/**
+ * vdpa_dirty_mark_used - mark what was written to a queue's used ring
+ * @dirty: as for vdpa_dirty_mark()
+ * @queue: the queue's number
+ * @offset: where, from the begin of the ring
+ * @len: how much
+ *
+ * Where the used ring is, the driver has said apart from the ring's own address, and
+ * whether it is marked at all.
+ *
+ * Return: as vdpa_dirty_mark().
+ */
+int vdpa_dirty_mark_used(struct vdpa_dirty *dirty, unsigned int queue, u64 offset, u64 len)
+{
+	u64 addr;
+
+	lockdep_assert_held(&dirty->lock);
+	if (queue >= dirty->nqueues || !dirty->queues[queue].on)
+		return 0;
+	if (check_add_overflow(dirty->queues[queue].addr, offset, &addr))
+		return -EFAULT;
+	return vdpa_dirty_mark(dirty, addr, len);
+}
+EXPORT_SYMBOL_GPL(vdpa_dirty_mark_used);
+
+/*
+ * A driver's side
+ */
+
+/**
+ * vdpa_dirty_find - can this device mark what it writes?
+ * @vdev: the device, which the caller drives
+ *
+ * Return: what it marks with, as long as the caller drives it; NULL if it cannot.
+ */
+struct vdpa_dirty *vdpa_dirty_find(const struct vdpa_device *vdev)
+{
+	struct vdpa_dirty *dirty;
+
+	guard(mutex)(&offered_lock);
+	list_for_each_entry(dirty, &offered, link)
+		if (dirty->vdev == vdev)
+			return dirty;
+	return NULL;
+}
+EXPORT_SYMBOL_GPL(vdpa_dirty_find);
+
+/**
+ * vdpa_dirty_set_base - say where to mark
+ * @dirty: from vdpa_dirty_find()
+ * @mm: of the process whose memory that is
+ * @base: where in it the bitmap begins
+ *
+ * When it returns, nothing is marked any more where it was before.
+ *
+ * Return: 0, or -EFAULT for an address that no process has.
+ */
+int vdpa_dirty_set_base(struct vdpa_dirty *dirty, struct mm_struct *mm, u64 base)
+{
+	struct mm_struct *old;
+
+	if (!access_ok((void __user *)base, 1))
+		return -EFAULT;
+	mmgrab(mm);
+	mutex_lock(&dirty->lock);
+	old = dirty->mm;
+	dirty->mm = mm;
+	dirty->base = base;
+	mutex_unlock(&dirty->lock);
+	if (old)
+		mmdrop(old);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(vdpa_dirty_set_base);
+
+/**
+ * vdpa_dirty_has_base - was it said where to mark?
+ * @dirty: from vdpa_dirty_find()
+ */
+bool vdpa_dirty_has_base(struct vdpa_dirty *dirty)
+{
+	guard(mutex)(&dirty->lock);
+	return dirty->mm;
+}
+EXPORT_SYMBOL_GPL(vdpa_dirty_has_base);
+
+/**
+ * vdpa_dirty_set_queue - say whether a used ring is marked
+ * @dirty: from vdpa_dirty_find()
+ * @queue: the queue's number
+ * @on: mark it
+ * @addr: as at this address
+ */
+void vdpa_dirty_set_queue(struct vdpa_dirty *dirty, unsigned int queue, bool on, u64 addr)
+{
+	if (queue >= dirty->nqueues)
+		return;
+	queue = array_index_nospec(queue, dirty->nqueues);
+	guard(mutex)(&dirty->lock);
+	dirty->queues[queue].on = on;
+	dirty->queues[queue].addr = addr;
+}
+EXPORT_SYMBOL_GPL(vdpa_dirty_set_queue);
+
+/**
+ * vdpa_dirty_switch - begin or cease to mark
+ * @dirty: from vdpa_dirty_find()
+ * @on: begin
+ *
+ * When it returns, all that is written later is marked, or nothing is.
+ */
+void vdpa_dirty_switch(struct vdpa_dirty *dirty, bool on)
+{
+	guard(mutex)(&dirty->lock);
+	dirty->on = on;
+}
+EXPORT_SYMBOL_GPL(vdpa_dirty_switch);
+
+/**
+ * vdpa_dirty_forget - cease to mark, and forget all that was said of it
+ * @dirty: from vdpa_dirty_find()
+ */
+void vdpa_dirty_forget(struct vdpa_dirty *dirty)
+{
+	struct mm_struct *old;
+	unsigned int i;
+
+	mutex_lock(&dirty->lock);
+	dirty->on = false;
+	old = dirty->mm;
+	dirty->mm = NULL;
+	for (i = 0; i < dirty->nqueues; i++) {
+		dirty->queues[i].on = false;
+		dirty->queues[i].addr = 0;
+	}
+	mutex_unlock(&dirty->lock);
+	if (old)
+		mmdrop(old);
+}
+EXPORT_SYMBOL_GPL(vdpa_dirty_forget);

@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# migscope: vm=6.12,debug timeout=300
+#
+# The dirty log of a vDPA device: what the simulator writes, and only that, is marked.
+. "${0%/*}/../tap.sh"
+
+client=build/clients/vdpa_log
+
+# shellcheck disable=SC2317 # by trap
+cleanup() {
+	vdpa dev del d 2>/dev/null || :
+	vdpa dev del n 2>/dev/null || :
+	rmmod vdpa_probe 2>/dev/null || :
+	modprobe -qra vdpa_sim_net vdpa_sim_blk vdpa_sim vhost_vdpa || :
+	rm -rf "$TAP_TMP"
+}
+trap cleanup EXIT
+
+load() {
+	modprobe -qra vdpa_sim_net vdpa_sim_blk vdpa_sim || :
+	modprobe vdpa_sim "$@" && modprobe -a vdpa_sim_net vdpa_sim_blk
+}
+# node NAME: where a process finds that device
+node() {
+	local path tries
+	for ((tries = 0; tries < 100; tries++)); do
+		path=$(compgen -G "/sys/bus/vdpa/devices/$1/vhost-vdpa-*") || :
+		[ ! -c "/dev/${path##*/}" ] || break
+		sleep 0.1
+	done
+	echo "/dev/${path##*/}"
+}
+suite() {	# NAME DEVICE SUITE
+	local line
+	"$client" "$(node "$2")" "$3" >"$TAP_TMP/out" 2>"$TAP_TMP/err" || diag "$(cat "$TAP_TMP/err")"
+	while read -r line; do
+		case $line in
+		'ok '*)		pass "$1: $3: ${line#ok * - }" ;;
+		'not ok '*)	fail "$1: $3: ${line#not ok * - }" ;;
+		'# '*)		diag "${line#\# }" ;;
+		esac
+	done <"$TAP_TMP/out"
+	is "$1: $3: came to its end" "$(tail -n 1 "$TAP_TMP/out")" end
+}
+
+# who would take our devices
+modprobe -qr virtio_vdpa || :
+modprobe -a vhost_vdpa irqbypass || bail_out "no vhost_vdpa"
+like "vhost_vdpa is ours" "$(cat /sys/module/vhost_vdpa/taint)" O
+
+variant() {	# NAME PARAMETER...
+	local what pid tries
+	load "${@:2}" || bail_out "no simulator"
+	ok "$1: a disk" vdpa dev add name d mgmtdev vdpasim_blk
+	for what in rules exact taken broken; do
+		suite "$1" d $what
+	done
+	"$client" "$(node d)" stays >"$TAP_TMP/out" &
+	pid=$!
+	for ((tries = 0; tries < 100; tries++)); do
+		! grep -q ready "$TAP_TMP/out" || break
+		sleep 0.1
+	done
+	kill -KILL $pid
+	wait $pid 2>/dev/null
+	ok "$1: a card" vdpa dev add name n mgmtdev vdpasim_net mac 52:54:00:12:34:58
+	suite "$1, after one that was killed" d exact
+	suite "$1" n spaces
+	vdpa dev del d
+	vdpa dev del n
+}
+variant "user addresses"
+variant "physical addresses" use_va=0
+variant "physical addresses, map by map" use_va=0 batch_mapping=0
+
+insmod "build/testmod/$(uname -r)/tests-vm-vdpa_probe/vdpa_probe.ko" mode=tables || bail_out "no device"
+ok "a device that cannot log" vdpa dev add name d mgmtdev vdpa_probe mac 02:00:00:00:00:01
+suite "one that cannot" d without
+done_testing
