@@ -92,3 +92,9 @@ check: $(BUILD)/tests/forecast
 $(BUILD)/tests/forecast: tests/unit/forecast.c $(addprefix tools/migscope/,forecast.c working_set.c forecast.h working_set.h) include/migscope/dirty_pages.h
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lm
+
+check: $(BUILD)/tests/sessions
+
+$(BUILD)/tests/sessions: tests/unit/sessions.c $(addprefix tools/migscope/,sessions.c sessions.h model.h)
+	@mkdir -p $(@D)
+	$(CC) $(MS_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)

@@ -157,6 +157,7 @@ static void put_session(FILE *out, struct json_object *s)
 		{ "logging_off", "until logging was switched off" },
 		{ "vm_ended", "until the VM ended" },
 		{ "idle", "until nothing more was harvested" },
+		{ "overtaken", "until a migration began beside it" },
 		{ "tracking_off", "until its devices were tracked no more" },
 	};
 	const char *how = "";

@@ -20,6 +20,7 @@ struct watched {
 	__u64 vm;
 	struct seen last;
 	bool in_session, here;
+	__u64 level;		/* slots that were logged before the session: a display's, as a rule */
 	double harvested;	/* elapsed, s, when there was a harvest last */
 	struct session session;
 };
@@ -50,7 +51,7 @@ const char *session_kind_name(enum session_kind kind)
 
 const char *session_outcome_name(enum session_outcome outcome)
 {
-	static const char *const name[] = { "running", "logging_off", "vm_ended", "idle", "tracking_off" };
+	static const char *const name[] = { "running", "logging_off", "vm_ended", "idle", "tracking_off", "overtaken" };
 
 	return name[outcome];
 }
@@ -113,6 +114,7 @@ static void begin(struct sessions *s, struct watched *w, const struct seen *now,
 		  unsigned long nth)
 {
 	w->in_session = true;
+	w->level = w->last.on - w->last.off;
 	w->session = (struct session){
 		.nth = ++s->count,
 		.vm = w->vm,
@@ -125,18 +127,40 @@ static void begin(struct sessions *s, struct watched *w, const struct seen *now,
 	w->session.kind = kind_of(&w->session);
 }
 
+/*
+ * A display's logging goes on for as long as it is looked at; what is switched on beside it is
+ * a migration of its own. Slots of one that are seen one by one come within a sample.
+ */
+static bool overtakes(const struct watched *w, const struct seen *now, unsigned long nth)
+{
+	struct session both = w->session;
+
+	both.slots += now->on - w->last.on;
+	both.pages += now->on_pages - w->last.on_pages;
+	return w->in_session && w->session.kind == SESSION_DISPLAY && now->on != w->last.on &&
+	       w->session.begin + 2 < nth && kind_of(&both) == SESSION_MIGRATION;
+}
+
 /* How a session that goes on at @now may have ended. */
 static enum session_outcome outcome(const struct watched *w, const struct seen *now, double elapsed)
 {
 	if (!now->alive)
 		return SESSION_VM_ENDED;
-	if (w->session.by == SESSION_BY_LOGGING && now->off != w->last.off && now->off >= now->on)
+	if (w->session.by == SESSION_BY_LOGGING && now->off != w->last.off && now->on - now->off <= w->level)
 		return SESSION_LOGGING_OFF;
 	if (w->session.by == SESSION_BY_TRACKING && !now->tracking)
 		return SESSION_TRACKING_OFF;
 	if (w->session.by == SESSION_BY_HARVESTS && elapsed - w->harvested > IDLE_S)
 		return SESSION_IDLE;
 	return SESSION_RUNNING;
+}
+
+/* Does the switching of logging tell all of this VM? What is harvested beside it is a display's. */
+static bool told(const struct watched *w, const struct seen *now, bool switches)
+{
+	bool before = w->session.nth && w->session.by == SESSION_BY_LOGGING;
+
+	return switches && now->on && (now->off >= now->on || before);
 }
 
 static int feed(struct sessions *s, const struct model *m, const struct model_vm *vm,
@@ -156,12 +180,19 @@ static int feed(struct sessions *s, const struct model *m, const struct model_vm
 	harvest = now.harvests != w->last.harvests;
 	if (harvest)
 		w->harvested = m->elapsed;
+	if (overtakes(w, &now, nth)) {
+		w->in_session = false;
+		w->session.outcome = SESSION_OVERTAKEN;
+		err = changed(&w->session, arg);
+		if (err)
+			return err;
+	}
 	/* switched on in our sight, or found switched on; a VM that ended does not begin one */
 	if (!w->in_session && now.on != w->last.on)
 		begin(s, w, &now, SESSION_BY_LOGGING, nth);
 	else if (!w->in_session && now.tracking > w->last.tracking && now.alive)
 		begin(s, w, &now, SESSION_BY_TRACKING, nth);
-	else if (!w->in_session && harvest && !(switches && now.on && now.off >= now.on))
+	else if (!w->in_session && harvest && !told(w, &now, switches))
 		begin(s, w, &now, SESSION_BY_HARVESTS, nth);
 	else if (w->in_session && w->session.by == SESSION_BY_TRACKING && now.on != w->last.on)
 		/* which of the two a VMM switches first is its own business */

@@ -23,6 +23,7 @@ enum session_outcome {
 	SESSION_VM_ENDED,
 	SESSION_IDLE,		/* nothing was harvested for a while */
 	SESSION_TRACKING_OFF,	/* of its devices, the VM's own logging was not seen */
+	SESSION_OVERTAKEN,	/* a display's: a migration began beside it */
 };
 
 /* What it was recognised by. */

@@ -36,6 +36,7 @@
 	const OUTCOME = {
 		running: 'still going on when the recording ended', logging_off: 'until logging was switched off',
 		vm_ended: 'until the VM ended', idle: 'until nothing more was harvested',
+		overtaken: 'until a migration began beside it',
 		tracking_off: 'until its devices were tracked no more',
 	};
 

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * sessions - what is taken for a migration, and what is not: scripts of one letter a sample.
+ * Prints TAP.
+ */
+#include <stdio.h>
+#include <string.h>
+#include "../../tools/migscope/sessions.h"
+
+static char said[400];
+
+static int note(const struct session *s, void *arg)
+{
+	static char last[200];
+	char now[200];
+
+	(void)arg;
+	snprintf(now, sizeof(now), "%u:%s:%s:%s:%lu-%lu", s->nth, session_kind_name(s->kind),
+		 session_by_name(s->by), session_outcome_name(s->outcome), s->begin, s->end);
+	/* what a session came to is what was said of it last */
+	if (strncmp(now, last, strcspn(now, ":") + 1) || !*said)
+		snprintf(said + strlen(said), sizeof(said) - strlen(said), "%s%s", *said ? " " : "", now);
+	else
+		snprintf(strrchr(said, ' ') ? strrchr(said, ' ') + 1 : said, 200, "%s", now);
+	strcpy(last, now);
+	return 0;
+}
+
+/*
+ * L l: all logging on, off; D d: that of a display; T t: VFIO's tracking on, off; h: pages are
+ * harvested; g: a container's bitmap is asked for; x: the VM ends; .: nothing
+ */
+static const char *play(const char *script, bool switches)
+{
+	struct model_vm vm = { .id = 1, .info.tgid = 7, .alive = true, .has_ring = true, .has_log = true };
+	struct model_dev dev = { .id = 2, .pid = 7, .alive = true, .has_vfio = true, .vfio.knows = MS_VFIO_KNOWS_SCOPE };
+	struct model m = { .vm = &vm, .vms = 1, .dev = &dev, .devs = 1 };
+	struct sessions *s = sessions_new();
+
+	m.measured[MEASURE_LOG_TOGGLE] = switches;
+	*said = '\0';
+	for (unsigned long n = 1; script[n - 1]; n++) {
+		m.elapsed = n;
+		switch (script[n - 1]) {
+		case 'L':
+		case 'D':
+			vm.log.op[MS_LOG_ON].calls += script[n - 1] == 'L' ? 4 : 1;
+			vm.log.op[MS_LOG_ON].pages += script[n - 1] == 'L' ? 1 << 20 : 4096;
+			break;
+		case 'l':
+		case 'd':
+			vm.log.op[MS_LOG_OFF].calls += script[n - 1] == 'l' ? 4 : 1;
+			vm.log.op[MS_LOG_OFF].pages += script[n - 1] == 'l' ? 1 << 20 : 4096;
+			break;
+		case 'T':
+		case 't':
+			dev.vfio.tracking = script[n - 1] == 'T';
+			break;
+		case 'h':
+			vm.ring.pushes += 100;
+			break;
+		case 'g':
+			dev.vfio.op[MS_VFIO_GET].calls++;
+			break;
+		case 'x':
+			vm.alive = false;
+			break;
+		}
+		if (sessions_feed(s, &m, n, note, NULL))
+			break;
+	}
+	sessions_free(s);
+	return said;
+}
+
+int main(void)
+{
+	static const struct {
+		const char *what, *script, *want;
+		bool unseen;		/* the switching of logging is not */
+	} row[] = {
+		{ "nothing", "....", "" },
+		{ "a migration", ".Lhh.hl..", "1:migration:logging:logging_off:1-7" },
+		{ "one that goes on", ".Lhh", "1:migration:logging:running:1-4" },
+		{ "one after the other", ".Lhl.Lhl", "1:migration:logging:logging_off:1-4 2:migration:logging:logging_off:5-8" },
+		{ "a VM that dies in it", ".Lhhx..", "1:migration:logging:vm_ended:1-5" },
+		{ "a display that toggles", ".D.d.D.d", "1:display:logging:logging_off:1-4 2:display:logging:logging_off:5-8" },
+		{ "a migration beside a display that is looked at", ".D...Lhhl..d",
+		  "1:display:logging:overtaken:1-5 2:migration:logging:logging_off:5-9" },
+		{ "which is looked at afterwards, too", ".D...Lhhl.h.h.h",
+		  "1:display:logging:overtaken:1-5 2:migration:logging:logging_off:5-9" },
+		{ "and again", ".D...Lhhl..Lhl", "1:display:logging:overtaken:1-5 2:migration:logging:logging_off:5-9 "
+		  "3:migration:logging:logging_off:11-14" },
+		{ "a migration whose slots are seen one by one", ".DDDDhhdddd.", "1:migration:logging:logging_off:1-11" },
+		{ "silence is no end while logging is on", ".Lh......hl", "1:migration:logging:logging_off:1-11" },
+		{ "VFIO alone", "..Tggt..", "1:migration:tracking:tracking_off:2-6" },
+		{ "VFIO first, then logging: one", "..TLhhlt.", "1:migration:logging:logging_off:2-7" },
+		{ "logging first, then VFIO: one", "..LThhtl.", "1:migration:logging:logging_off:2-8" },
+		{ "VFIO's tracking outlasts logging: no second one", "..LThhl.t", "1:migration:logging:logging_off:2-7" },
+		{ "without switching: by what is harvested", "..hhhh.....", "1:migration:harvests:idle:2-6", true },
+		{ "without switching: twice", "..hh.....hh.....", "1:migration:harvests:idle:2-4 2:migration:harvests:idle:9-11", true },
+		{ "without switching: VFIO's bitmaps count as well", "..hgg.....", "1:migration:harvests:idle:2-5", true },
+	};
+	int n = 0, failed = 0;
+
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		const char *got = play(row[i].script, !row[i].unseen);
+		bool ok = !strcmp(got, row[i].want);
+
+		printf("%sok %d - %s\n", ok ? "" : "not ", ++n, row[i].what);
+		if (!ok)
+			printf("# %s: got %s, want %s\n", row[i].script, got, row[i].want);
+		failed += !ok;
+	}
+	printf("1..%d\n", n);
+	return failed != 0;
+}
