@@ -43,7 +43,7 @@ for ko in "$ours"/*.ko; do
 	is_ours "${name//-/_}" "$ko"
 done
 
-for user in vhost vhost_net vhost_vsock; do
+for user in vhost_net vhost_vsock; do
 	ok "the base's $user loads on ours" modprobe "$user"
 	is "$user: it is the base's" "$(cat "/sys/module/$user/taint")" ""
 done
