@@ -15,7 +15,7 @@ DEPS += dpkg-dev
 # What only the tests of the exporter, of its dashboards, of its pages and of the packages
 # need. Prometheus is not among them: tests/lib/prometheus unpacks it aside, since
 # installed it starts a server.
-DEPS_CHECK := curl python3-prometheus-client chromium tmux sqlite3 adduser dkms man-db patch
+DEPS_CHECK := curl python3-prometheus-client chromium tmux sqlite3 adduser dkms man-db patch ovmf sbsigntool
 
 DEPS_STAMP := $(BUILD)/.deps
 DEPS_CHECK_STAMP := $(BUILD)/.deps.check
