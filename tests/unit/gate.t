@@ -37,6 +37,15 @@ sed 's/license=GPL v2/license=GPL v3/' "$ko" >"$TAP_TMP/vhost_iotlb.ko"
 nok "another licence is refused" gate "$stage" "$TAP_TMP/vhost_iotlb.ko"
 like "and named" "$(said)" "licence is .'GPL v3'"
 
+# A machine where one of ours is installed: modules.dep names that, the base's lies there still.
+tree=$TAP_TMP/machine/lib/modules/$kver
+mkdir -p "$tree/updates/dkms"
+ln -s "$base/lib/modules/$kver/kernel" "$tree/kernel"
+mv "$TAP_TMP/vhost_iotlb.ko" "$tree/updates/dkms/"
+sed 's|^kernel/.*/vhost_iotlb.ko[^:]*:|updates/dkms/vhost_iotlb.ko:|' "$base/lib/modules/$kver/modules.dep" >"$tree/modules.dep"
+ok "ours, installed, is not taken for the base's" \
+	kernel/workbench/gate "$kver" "$kdir" "$TAP_TMP/machine" "$stage" "$ko"
+
 # A struct of a public header, grown: once in sight of the CRCs, once hidden from them.
 tree=build/gate.test
 rm -rf "$tree"
