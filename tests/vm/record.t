@@ -33,6 +33,7 @@ fi
 # --- ends
 record -o "$TAP_TMP/time.db" -d 500ms -i 100ms
 is "-d: status" "$?" 0
+is "-d: one file, nothing beside it" "$(cd "$TAP_TMP" && echo time.db*)" time.db
 is "-d: why" "$(of time.db .recording.ended)" '"the time is over"'
 record -o "$TAP_TMP/time.db" -d 100ms
 is "a file that is there: status" "$?" 1

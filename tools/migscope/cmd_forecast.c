@@ -13,6 +13,7 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -217,9 +218,11 @@ static int watch(const struct ms_opts *opts, struct args *a, const char *path)
 
 static int from_now(const struct ms_opts *opts, struct args *a)
 {
-	char dir[] = "/tmp/migscope.XXXXXX", path[sizeof(dir) + 16];
+	const char *tmp = getenv("TMPDIR");
+	char dir[PATH_MAX], path[PATH_MAX + 32];
 	int ret;
 
+	snprintf(dir, sizeof(dir), "%s/migscope.XXXXXX", tmp && *tmp ? tmp : "/tmp");
 	if (!mkdtemp(dir)) {
 		ms_error("%s: %s", dir, strerror(errno));
 		return MS_EXIT_FAILURE;
@@ -228,6 +231,9 @@ static int from_now(const struct ms_opts *opts, struct args *a)
 	ret = watch(opts, a, path);
 	if (ret == MS_EXIT_OK)
 		ret = from_recording(a, path, true);
+	unlink(path);
+	/* what a recording that was not finished leaves */
+	strcat(path, "-journal");
 	unlink(path);
 	rmdir(dir);
 	return ret;

@@ -83,44 +83,69 @@ double forecast_dirtied(const struct forecast_curve *c, double seconds)
 	return c->most > 0 ? fmin(bytes, c->most) : bytes;
 }
 
-/* What is dirty of @left bytes and of @more that were dirtied, of which some are the same. */
-static double both(const struct forecast_curve *c, double left, double more)
+/*
+ * What is left to be sent: memory that will not be dirtied again, which is sent once, and a
+ * part of the working set, of all of which some is dirtied again.
+ */
+struct left {
+	double once, again;
+	double set;		/* the whole working set; 0: nothing is dirtied */
+};
+
+static double all(const struct left *l)
 {
-	if (c->most <= 0)
-		return left + more;
-	left = fmin(left, c->most);
-	return left + more * (1 - left / c->most);
+	return l->once + l->again;
+}
+
+/* @more of the working set was dirtied, of which a part was dirty already. */
+static void dirty(struct left *l, double more)
+{
+	if (l->set > 0)
+		l->again = fmin(l->set, l->again + fmin(more, l->set) * (1 - l->again / l->set));
+}
+
+/* They lie beside each other: of each as much is sent as there is. */
+static void sent(struct left *l, double bytes)
+{
+	double part = all(l) > bytes ? 1 - bytes / all(l) : 0;
+
+	l->once *= part;
+	l->again *= part;
 }
 
 void forecast_run(const struct forecast_curve *c, const struct forecast_plan *p, struct forecast *f)
 {
-	double enough = p->bandwidth * p->downtime, left = p->left, since = p->since, wait;
+	double enough = p->bandwidth * p->downtime, since = p->since, wait;
+	struct left left = { .set = forecast_dirtied(c, p->most_seconds) };
 
+	left.again = fmin(left.set, p->left);
+	left.once = p->left - left.again;
 	memset(f, 0, sizeof(*f));
-	f->least = left;
+	f->least = p->left;
 	while (f->seconds < p->most_seconds) {
 		wait = TICK_S;
-		if (left <= enough) {
+		if (all(&left) <= enough) {
 			wait = fmax(0, TICK_S - p->sync);
 			since += p->sync;
 			f->seconds += p->sync;
-			left = both(c, left, forecast_dirtied(c, since));
+			dirty(&left, forecast_dirtied(c, since));
 			since = 0;
 			f->rounds++;
-			f->least = fmin(f->least, left);
-			if (left <= enough) {
+			f->least = fmin(f->least, all(&left));
+			if (all(&left) <= enough) {
 				f->converges = true;
 				break;
 			}
 		}
-		left = fmax(0, left - p->bandwidth * TICK_S);
+		sent(&left, p->bandwidth * TICK_S);
 		since += wait;
 		f->seconds += wait;
 	}
 	if (!f->converges)
 		return;
 	/* the VM stands still, but ran on while the last pages were collected */
-	f->last = both(c, left, forecast_dirtied(c, p->sync));
+	dirty(&left, forecast_dirtied(c, p->sync));
+	f->last = all(&left);
 	f->downtime = p->overhead + p->sync + f->last / fmax(p->last_bandwidth, p->bandwidth);
 	f->seconds += f->downtime;
 	f->rounds++;

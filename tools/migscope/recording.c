@@ -593,7 +593,10 @@ int recording_finish(struct recording *r, const char *why)
 		err = meta_text(r, "ended", why);
 	if (!err)
 		err = meta_number(r, "complete", 1);
-	return err ? err : execute(r, "COMMIT");
+	if (!err)
+		err = execute(r, "COMMIT");
+	/* takes the empty journal away */
+	return err ? err : execute(r, "PRAGMA journal_mode = DELETE");
 }
 
 unsigned long recording_samples(const struct recording *r)
