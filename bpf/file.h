@@ -20,13 +20,17 @@ static __always_inline void ms_file_module(struct file *file, char *name)
 				  bpf_core_field_offset(struct module, name));
 }
 
-/* Is it a file of one of vhost's devices? */
+/*
+ * Is it a file of one of vhost's devices whose table is filled through vhost? That of
+ * vhost_vdpa has a table of its own, and is watched as a vDPA device.
+ */
 static __always_inline bool ms_file_is_vhost(struct file *file)
 {
 	char n[MS_FILE_LEN] = {};
 
 	ms_file_module(file, n);
-	return n[0] == 'v' && n[1] == 'h' && n[2] == 'o' && n[3] == 's' && n[4] == 't' && n[5] == '_';
+	return n[0] == 'v' && n[1] == 'h' && n[2] == 'o' && n[3] == 's' && n[4] == 't' && n[5] == '_' &&
+	       !(n[6] == 'v' && n[7] == 'd' && n[8] == 'p' && n[9] == 'a');
 }
 
 /*

@@ -16,7 +16,7 @@
 #include <linux/tracepoint.h>
 
 TRACE_EVENT(vfio_container_release,
-	TP_PROTO(const void *container),
+	TP_PROTO(void *container),
 
 	TP_ARGS(container),
 
@@ -36,7 +36,7 @@ TRACE_EVENT(vfio_container_release,
  * where there is none. @maps the container now holds, @avail more it may.
  */
 TRACE_EVENT(vfio_map,
-	TP_PROTO(const void *container, u64 iova, u64 pages, u64 runs, u32 maps,
+	TP_PROTO(void *container, u64 iova, u64 pages, u64 runs, u32 maps,
 		 u32 avail, u64 ns, int err),
 
 	TP_ARGS(container, iova, pages, runs, maps, avail, ns, err),
@@ -70,7 +70,7 @@ TRACE_EVENT(vfio_map,
 
 /* One request may unmap many mappings: @gone of them, of @pages altogether. */
 TRACE_EVENT(vfio_unmap,
-	TP_PROTO(const void *container, u64 iova, u64 pages, u32 gone, u32 maps,
+	TP_PROTO(void *container, u64 iova, u64 pages, u32 gone, u32 maps,
 		 u32 avail, u64 ns, int err),
 
 	TP_ARGS(container, iova, pages, gone, maps, avail, ns, err),
@@ -107,7 +107,7 @@ TRACE_EVENT(vfio_unmap,
  * then hold @pinned pages.
  */
 TRACE_EVENT(vfio_pin,
-	TP_PROTO(const void *container, u64 iova, u32 pages, u32 changed, u64 pinned,
+	TP_PROTO(void *container, u64 iova, u32 pages, u32 changed, u64 pinned,
 		 u64 ns, int err),
 
 	TP_ARGS(container, iova, pages, changed, pinned, ns, err),
@@ -139,7 +139,7 @@ TRACE_EVENT(vfio_pin,
 
 /* A device needs @pages no more; @changed of them nobody holds any more. */
 TRACE_EVENT(vfio_unpin,
-	TP_PROTO(const void *container, u64 iova, u32 pages, u32 changed, u64 pinned,
+	TP_PROTO(void *container, u64 iova, u32 pages, u32 changed, u64 pinned,
 		 u64 ns),
 
 	TP_ARGS(container, iova, pages, changed, pinned, ns),
@@ -169,7 +169,7 @@ TRACE_EVENT(vfio_unpin,
 
 /* Tracking switched; @changed is 0 where it was so already. */
 DECLARE_EVENT_CLASS(vfio_dirty_switch,
-	TP_PROTO(const void *container, u32 maps, u32 changed, u64 ns, int err),
+	TP_PROTO(void *container, u32 maps, u32 changed, u64 ns, int err),
 
 	TP_ARGS(container, maps, changed, ns, err),
 
@@ -195,12 +195,12 @@ DECLARE_EVENT_CLASS(vfio_dirty_switch,
 );
 
 DEFINE_EVENT(vfio_dirty_switch, vfio_dirty_start,
-	TP_PROTO(const void *container, u32 maps, u32 changed, u64 ns, int err),
+	TP_PROTO(void *container, u32 maps, u32 changed, u64 ns, int err),
 	TP_ARGS(container, maps, changed, ns, err)
 );
 
 DEFINE_EVENT(vfio_dirty_switch, vfio_dirty_stop,
-	TP_PROTO(const void *container, u32 maps, u32 changed, u64 ns, int err),
+	TP_PROTO(void *container, u32 maps, u32 changed, u64 ns, int err),
 	TP_ARGS(container, maps, changed, ns, err)
 );
 
@@ -210,7 +210,7 @@ DEFINE_EVENT(vfio_dirty_switch, vfio_dirty_stop,
  * counts as dirty. After an error nothing was reported, and nothing is forgotten.
  */
 TRACE_EVENT(vfio_dirty_get,
-	TP_PROTO(const void *container, u64 iova, u64 pages, u64 bytes, u64 dirty,
+	TP_PROTO(void *container, u64 iova, u64 pages, u64 bytes, u64 dirty,
 		 bool unmap, bool full, u64 ns, int err),
 
 	TP_ARGS(container, iova, pages, bytes, dirty, unmap, full, ns, err),
@@ -250,7 +250,7 @@ TRACE_EVENT(vfio_dirty_get,
  * they pin; with one of them or more it is everything.
  */
 TRACE_EVENT(vfio_dirty_scope,
-	TP_PROTO(const void *container, u32 opaque, bool tracking),
+	TP_PROTO(void *container, u32 opaque, bool tracking),
 
 	TP_ARGS(container, opaque, tracking),
 
