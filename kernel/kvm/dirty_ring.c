@@ -21,7 +21,8 @@
  *   harvest	user space, at any time, and it may write anything anywhere in
  *		the ring.  The indices are ours and bound what we look at: an
  *		entry that was not pushed is never reset, whatever its flags
- *		say.  slot and offset are read once and trusted never.
+ *		say.  slot and offset are trusted never, and checked as read:
+ *		what was checked is not read again.
  *
  * The two indices run freely through all of u32; their difference is how many
  * entries are in use.  Each is published with release and read with acquire by
@@ -511,7 +512,8 @@ static void ring_gather(struct kvm *kvm, struct kvm_dirty_ring *ring,
 		n += gather_span(kvm, ring, 0, limit - span, g, report);
 	g->entries = n;
 
-	WRITE_ONCE(state->nr_reset, state->nr_reset + n);
+	/* Pairs with the acquire of the statistics: after what was pushed. */
+	smp_store_release(&state->nr_reset, state->nr_reset + n);
 	WRITE_ONCE(state->nr_rejected, state->nr_rejected + report->rejected);
 	/* Pairs with the acquire in push: the entries are empty. */
 	smp_store_release(&ring->reset_index, first + n);
@@ -723,10 +725,9 @@ void kvm_dirty_ring_get_stats(struct kvm_dirty_ring *ring,
 			      struct kvm_dirty_ring_stats *stats)
 {
 	struct ring_state *state = ring_state(ring);
-	u64 reset = READ_ONCE(state->nr_reset);
+	/* Pairs with the release in ring_gather(). */
+	u64 reset = smp_load_acquire(&state->nr_reset);
 
-	/* Pairs with the release in push. */
-	smp_rmb();
 	stats->pushes = reset + (u32)(READ_ONCE(ring->dirty_index) - (u32)reset);
 	stats->full_exits = READ_ONCE(state->nr_full_exits);
 	stats->entries_reset = reset;

@@ -1,19 +1,26 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: host long
+# migscope: host
 #
 # The patch that only gives VMXON regions their name changes no instruction: vmx.o
 # built with it is the one built without, but for the names.
 . "${0%/*}/../tap.sh"
 
-object=build/kvm/vmxon/stage/arch/x86/kvm/vmx/vmx.o
+wb=kernel/workbench
+kver=$($wb/fetch kver)
+kdir=$($wb/kdir "$kver")
+src=$($wb/fetch source)
+stage=$PWD/build/kvm/vmxon/stage
 
 # disassembled LEFT-OUT...: relocations too, as those are what calls and data are named by
 disassembled() {
 	local options=() n
 	for n; do options+=(-x "$n"); done
-	tests/lib/kvm_variant vmxon "${options[@]}" >/dev/null || return 1
-	objdump -dr "$object" | sed -e 's/free_vmxon_regions/free_kvm_area/g' \
+	mkdir -p "$stage"
+	kernel/kvm/stage "${options[@]}" "$stage" "$src" "$kdir" >"$stage.log" 2>&1 &&
+		env -u MAKEFLAGS -u MFLAGS make -C "$kdir" M="$stage" arch/x86/kvm/vmx/vmx.o >"$stage.log" 2>&1 ||
+		{ tail -n 20 "$stage.log" >&2; return 1; }
+	objdump -dr "$stage/arch/x86/kvm/vmx/vmx.o" | sed -e 's/free_vmxon_regions/free_kvm_area/g' \
 		-e 's/alloc_vmxon_regions/alloc_kvm_area/g' -e 's/vmxon_region/vmxarea/g' -e '/file format/d'
 }
 

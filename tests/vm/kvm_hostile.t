@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,debug timeout=1200 long
+# migscope: vm=6.12,debug timeout=1200
 #
 # A VMM that writes anything into its rings gets errors, at worst; what the kernel logs
 # meanwhile fails this. Half a minute of it, ten where tests may take long.

@@ -57,7 +57,8 @@ static void *scribbler(void *arg)
 				e->offset = rnd(&seed) % 1100;
 				break;
 			}
-			__atomic_store_n(&e->flags, r & 0x100 ? (u32)(r >> 32) : KVM_DIRTY_GFN_F_RESET,
+			/* one that is not to be reset holds up all behind it */
+			__atomic_store_n(&e->flags, r & 0xf00 ? KVM_DIRTY_GFN_F_RESET : (u32)(r >> 32),
 					 __ATOMIC_RELEASE);
 		}
 	}
