@@ -21,8 +21,7 @@
  *   harvest	user space, at any time, and it may write anything anywhere in
  *		the ring.  The indices are ours and bound what we look at: an
  *		entry that was not pushed is never reset, whatever its flags
- *		say.  slot and offset are trusted never, and checked as read:
- *		what was checked is not read again.
+ *		say.  slot and offset are read once and trusted never.
  *
  * The two indices run freely through all of u32; their difference is how many
  * entries are in use.  Each is published with release and read with acquire by
@@ -138,20 +137,6 @@ union entry_head {
 		u32 slot;
 	};
 	u64 word;
-};
-
-/*
- * Where the last entry fell.  The next falls there, too, if its head is the same
- * and its offset is one of these.
- */
-struct window {
-	u64 head;				/* flags say RESET */
-	u64 first;				/* offset of the first page that there is */
-	u64 npages;				/* 0: no entry falls here */
-	u32 shift;				/* which page of the window that is */
-	unsigned long pages;			/* those found, from the first on */
-	unsigned long *mask;			/* where they go to in the end */
-	const struct slot_ref *ref;
 };
 
 static struct ring_state *ring_state(struct kvm_dirty_ring *ring)
@@ -404,88 +389,62 @@ static u32 window_number(const struct ring_scratch *s, struct gathered *g,
 	return number;
 }
 
-static void put_window(struct window *w)
-{
-	if (w->pages)
-		*w->mask |= w->pages << w->shift;
-	w->pages = 0;
-}
-
-/*
- * Take the first entry of a window: put away the pages of the one before, and
- * find out where this one falls.  False if it was not harvested; an entry that
- * names no page of the VM is taken, and falls nowhere.
- */
-static bool enter_window(struct kvm *kvm, struct kvm_dirty_ring *ring,
-			 struct gathered *g, struct reset_report *report,
-			 struct kvm_dirty_gfn *entry, struct window *w)
-{
-	const struct ring_scratch s = ring_scratch(ring);
-	union entry_head head;
-	u64 offset, page, before;
-	u32 bit;
-
-	/* Pairs with the release of user space. */
-	head.word = smp_load_acquire((u64 *)entry);
-	if (!(head.flags & KVM_DIRTY_GFN_F_RESET))
-		return false;
-	offset = READ_ONCE(entry->offset);
-
-	put_window(w);
-	if (!w->ref || w->ref->slot != head.slot)
-		w->ref = find_slot(kvm, ring_state(ring), head.slot);
-
-	/* The offset may be anything: compare before adding to it. */
-	if (unlikely(!w->ref || offset >= w->ref->npages)) {
-		report->rejected++;
-		report->rejected_slot += !w->ref || !w->ref->npages;
-		w->npages = 0;
-		return true;
-	}
-
-	page = w->ref->base + offset;
-	bit = page & WINDOW_MASK;
-	/* The first window of a slot may begin before the slot does. */
-	before = min_t(u64, bit, offset);
-	w->shift = bit - before;
-	w->first = offset - before;
-	w->npages = min_t(u64, WINDOW_PAGES - w->shift, w->ref->npages - w->first);
-	w->head = head.word;
-	w->mask = &s.mask[window_number(&s, g, page >> WINDOW_SHIFT,
-					ring->size - 1)];
-	w->pages = BIT(before);
-	return true;
-}
-
 /*
  * Take what user space harvested of @count entries from @at on, which do not go
  * beyond the end of the array; returns how many that were.
  *
- * Entries of one window often follow one another, and to tell that one does
- * takes two comparisons: this loop is most of what a reset costs beyond the
- * MMU.  One that does not is read again, and only what is read then counts.
+ * This loop is most of what a reset costs beyond the MMU.  As a rule an entry has
+ * the head of the one before it, so that one comparison tells that it was
+ * harvested and that its slot is known.
  */
 static u32 gather_span(struct kvm *kvm, struct kvm_dirty_ring *ring,
 		       u32 at, u32 count, struct gathered *g,
 		       struct reset_report *report)
 {
+	const struct ring_scratch s = ring_scratch(ring);
 	struct kvm_dirty_gfn *begin = &ring->dirty_gfns[at];
 	struct kvm_dirty_gfn *end = begin + count, *entry;
-	struct window w = {};
+	u64 cur_head = U64_MAX;			/* harvested, and of no slot */
+	u64 cur_window = U64_MAX;		/* which is none */
+	u64 base = 0, npages = 0;
+	unsigned long *mask = NULL;
 
 	for (entry = begin; entry != end; entry++) {
-		/* Pairs with the release of user space. */
-		u64 head = smp_load_acquire((u64 *)entry);
-		u64 page = READ_ONCE(entry->offset) - w.first;
+		union entry_head head;
+		u64 offset, page;
 
-		if (likely(head == w.head && page < w.npages))
-			w.pages |= BIT(page);
-		else if (!enter_window(kvm, ring, g, report, entry, &w))
-			break;
+		/* Pairs with the release of user space. */
+		head.word = smp_load_acquire((u64 *)entry);
+		offset = READ_ONCE(entry->offset);
+
+		if (unlikely(head.word != cur_head)) {
+			const struct slot_ref *ref;
+
+			if (!(head.flags & KVM_DIRTY_GFN_F_RESET))
+				break;
+			ref = find_slot(kvm, ring_state(ring), head.slot);
+			npages = ref ? ref->npages : 0;
+			base = ref ? ref->base : 0;
+			cur_head = head.word;
+		}
 		/* The entry was read; who finds it empty may fill it. */
 		smp_store_release(&entry->flags, 0);
+
+		/* The offset may be anything: compare before adding to it. */
+		if (unlikely(offset >= npages)) {
+			report->rejected++;
+			report->rejected_slot += !npages;
+			continue;
+		}
+
+		page = base + offset;
+		if (page >> WINDOW_SHIFT != cur_window) {
+			cur_window = page >> WINDOW_SHIFT;
+			mask = &s.mask[window_number(&s, g, cur_window,
+						     ring->size - 1)];
+		}
+		*mask |= BIT(page & WINDOW_MASK);
 	}
-	put_window(&w);
 	return entry - begin;
 }
 
