@@ -65,15 +65,6 @@ is "GET is told, with bytes and pages" \
 is "CLEAR is told, with bytes and pages" \
 	"$(grep -c 'log_sync: .* slot 0:1 clear: bytes 128 pages 1000 ' "$TAP_TMP/trace")" 3
 echo 0 >"$trace/events/enable"
-
-# The series' first patch, which the base has: a fault that is answered without the lock
-# says what came of it. A page that a reset write-protected is such a fault.
-echo >"$trace/trace"
-echo 1 >"$trace/events/kvmmmu/fast_page_fault/enable"
-ok "pages that are written again" "$kvm_clients/ring_exact" -n 1000 -p asc -r 2
-num "each is a fast fault that was fixed" \
-	"$(grep -c 'fast_page_fault: .* spurious 0 fixed 1$' "$trace/trace")" -ge 1000
-echo 0 >"$trace/events/enable"
 rmdir "$trace"
 kvm_stop
 done_testing
