@@ -5,6 +5,7 @@
 # Every module of ours that the base has, too: modprobe finds ours, ours is what is
 # in the kernel, and the base's modules on top of it do their work.
 . "${0%/*}/../tap.sh"
+. "${0%/*}/../lib/ours.sh"
 
 kver=$(uname -r)
 ours=build/modules/$kver
@@ -20,18 +21,13 @@ cleanup() {
 }
 trap cleanup EXIT
 
-file_id() { readelf -n "$1" 2>/dev/null | awk '/Build ID:/ { print $3 }'; }
-# a note in memory: 16 bytes of header and name, then the id
-loaded_id() { od -A n -v -t x1 -j 16 "/sys/module/$1/notes/.note.gnu.build-id" | tr -d ' \n'; }
-
-# is_ours NAME KO: it is found by name, and it is what was loaded
-is_ours() {
+# replaces NAME KO: it is found by name, and it is what was loaded
+replaces() {
 	local name=$1 ko=$2 found
 	found=$(modinfo -k "$kver" -n "$name")
 	is "$name: modprobe finds it before the base's" "${found%/*}" "/lib/modules/$kver/updates"
 	is "$name: what it finds is what was built" "$(sha256sum <"$found")" "$(sha256sum <"$ko")"
-	isnt "$name: it has a build id" "$(file_id "$ko")" ""
-	is "$name: that is what is in the kernel" "$(loaded_id "$name")" "$(file_id "$ko")"
+	is_ours "$name"
 	like "$name: and not the base's" "$(cat "/sys/module/$name/taint")" O
 }
 
@@ -40,7 +36,7 @@ for ko in "$ours"/*.ko; do
 	# what the base does not have, or does not load here, has its own tests
 	[ -n "$(find "$stock/" -name "$name.ko*")" ] || continue
 	modprobe "$name" 2>/dev/null || { note "$name does not load on this machine"; continue; }
-	is_ours "${name//-/_}" "$ko"
+	replaces "${name//-/_}" "$ko"
 done
 
 for user in vhost_net vhost_vsock; do

@@ -1,0 +1,101 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# migscope: vm=6.12,debug timeout=400 needs=qemu own
+#
+# QEMU with a vDPA device: a guest under KVM exchanges frames by it, over pinned memory
+# and over a shared file's; the same through QEMU's shadow virtqueue; and that guest migrates
+# to another QEMU while it goes on. The guest compares every frame, and after the migration
+# every page that only the device wrote.
+. "${0%/*}/../tap.sh"
+. "${0%/*}/../lib/ours.sh"
+
+trace=/sys/kernel/tracing/instances/vdpa_qemu_test
+mac=(--mac 5254000a0b0c)
+export PYTHONDONTWRITEBYTECODE=1
+
+# shellcheck disable=SC2317 # by trap
+cleanup() {
+	modprobe -qr vdpa_sim_net || :
+	rmdir "$trace" 2>/dev/null || :
+	modprobe -qr vhost_vdpa vdpa || :
+	rm -rf "$TAP_TMP"
+}
+trap cleanup EXIT
+
+modprobe -qr virtio_vdpa
+modprobe kvm_amd || bail_out "no KVM in this machine"
+modprobe -a vhost_vdpa vdpa || bail_out "no vhost_vdpa"
+mkdir "$trace"
+echo 20000 >"$trace/buffer_size_kb"
+echo 1 >"$trace/events/vdpa/enable"
+echo 1 >"$trace/events/vhost_vdpa/enable"
+# all of a guest's memory is pinned, and charged even to root
+ulimit -l unlimited
+
+# devices PARAMETER [FEATURES]: of the simulator; two cards that are the same to the guest
+devices() {
+	modprobe -qr vdpa_sim_net
+	modprobe vdpa_sim "$1" || bail_out "no simulator"
+	modprobe vdpa_sim_net || bail_out "no simulated card"
+	for name in origin destination; do
+		if [ -n "${2-}" ]; then
+			tests/clients/vdpa/add vdpasim_net $name "$2" 1 52:54:00:12:34:56
+		else
+			vdpa dev add name $name mgmtdev vdpasim_net mac 52:54:00:12:34:56
+		fi || bail_out "no device"
+	done
+	nodes=()
+	for name in origin destination; do
+		for ((tries = 0; tries < 100; tries++)); do
+			node=$(compgen -G "/sys/bus/vdpa/devices/$name/vhost-vdpa-*") || :
+			[ ! -c "/dev/${node##*/}" ] || break
+			sleep 0.1
+		done
+		nodes+=("/dev/${node##*/}")
+	done
+}
+result() { jq -r "$1" "$TAP_TMP/result" 2>/dev/null; }
+events() { grep -c " $1: $2" "$trace/trace"; }
+
+# guest WORDS ARGUMENT...: runs one, and looks at what it says of its frames
+guest() {
+	local words=$1
+	shift
+	rm -f "$TAP_TMP/result"
+	echo >"$trace/trace"
+	ok "$words: frames came back as they were sent" \
+		tests/clients/vdpa/qemu --json "$TAP_TMP/result" "$@"
+	num "$words: so many" "$(result .frames)" -ge 400
+	is "$words: none was lost" "$(result .lost)" 0
+	is "$words: nor came twice" "$(result .again)" 0
+	is "$words: what was mapped was unmapped" "$(pages map)" "$(pages unmap)"
+}
+# pages OPERATION: by its events; what failed is not in it
+pages() {
+	sed -n "s/.* vhost_vdpa_$1: .* pages \([0-9]*\) .* error 0 .*/\1/p" "$trace/trace" | paste -sd+ | bc
+}
+
+devices use_va=0
+is_ours vdpa vhost_vdpa vhost vhost_iotlb vringh vdpa_sim vdpa_sim_net
+guest "pinned memory" "${mac[@]}" "${nodes[0]}"
+num "all of its memory was mapped" "$(pages map)" -ge 4000
+num "its kicks came by eventfd" "$(events vdpa_vq_kick)" -ge 50
+num "and interrupts went back" "$(events vdpa_vq_callback)" -ge 50
+
+guest "shadow virtqueue" "${mac[@]}" --svq "${nodes[0]}"
+
+guest "migration" "${mac[@]}" --svq "${nodes[@]}"
+is "migration: QEMU says it completed" "$(result .status)" completed
+num "migration: in several rounds" "$(result .rounds)" -ge 2
+num "migration: the card wrote in the meantime" "$(result .frames_during)" -ge 128
+# the card gives back only what is for its address, which the guest had set here
+num "migration: frames on the other side" "$(result .frames_after)" -ge 400
+num "migration: pages that only the card wrote are as it left them" "$(result .rechecked_after)" -ge 64
+num "migration: no more was lost than was on its way" "$(result .lost_after)" -le 16
+
+# and a card that has no control queue
+devices use_va=1 0x300010020
+guest "shared memory" --shared "${nodes[0]}"
+is "shared memory: nothing is pinned" "$(events vhost_vdpa_pinned)" 0
+
+done_testing
