@@ -41,6 +41,19 @@ is "two rings: none is lost" "$(got '[.working_set.overflow, .working_set.unread
 watch_end
 is "the end" "$watch_status" 0
 
+# room for a thousand: of the others, each time is counted
+if [ -x build/tests/miscount/few/migscope ]; then
+	migscope=build/tests/miscount/few/migscope
+	watch -w stat -j 0.3
+	run few -s 1024 -n 1500 -P 5 -e 600
+	is "no room for more: it keeps what there is room for" "$(got .working_set.pages)" 1000
+	is "no room for more: the others are counted, each time" "$(got .working_set.overflow)" 2500
+	watch_end
+	migscope=${MIGSCOPE:-build/migscope}
+else
+	skip 2 "make check builds the one that it is for"
+fi
+
 watch -w8 stat -j 0.3
 run eighth -s 4096 -n 16000 -P 2 -e 2000
 num "one in eight: about an eighth of its pages" "$(got .working_set.pages)" -ge 1700
