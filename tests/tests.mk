@@ -79,13 +79,13 @@ $(BUILD)/bpftool/bpftool: tests/lib/bpftool | $(DEPS_STAMP)
 # What production needs beyond the tool itself: not for make, nor for the demo.
 check: $(BUILD)/tests/render_openmetrics
 
-$(BUILD)/tests/render_openmetrics: tests/unit/render_openmetrics.c $(addprefix tools/migscope/,render_openmetrics.c metrics.c metrics_devices.c working_set.c accept.c probes.c metrics.h render.h model.h)
+$(BUILD)/tests/render_openmetrics: tests/unit/render_openmetrics.c $(addprefix tools/migscope/,render_openmetrics.c metrics.c metrics_devices.c working_set.c accept.c probes.c metrics.h render.h model.h) $(wildcard include/migscope/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lm
 
 check: $(BUILD)/tests/recording
 
-$(BUILD)/tests/recording: tests/unit/recording.c $(addprefix tools/migscope/,recording.c sessions.c metrics.c metrics_devices.c working_set.c probes.c recording.h sessions.h metrics.h model.h)
+$(BUILD)/tests/recording: tests/unit/recording.c $(addprefix tools/migscope/,recording.c sessions.c metrics.c metrics_devices.c working_set.c probes.c recording.h sessions.h metrics.h model.h) $(wildcard include/migscope/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lsqlite3 -ljson-c -lm
 
