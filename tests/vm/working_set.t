@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12 host needs=root,kvm,bpf timeout=400
+# migscope: host needs=root,kvm,bpf
 #
 # --working-set: which pages are dirtied again, of workloads whose pages are known; its
 # bounds; and that it costs nothing when nobody asks.
