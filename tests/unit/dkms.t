@@ -8,6 +8,7 @@
 # left. Installed aside, never on this machine; loaded in a virtual one.
 . "${0%/*}/../tap.sh"
 
+tests/lib/aside true 2>/dev/null || skip_all "root may not mount an overlay here"
 kver=$(kernel/workbench/fetch kver)
 image=$(kernel/workbench/fetch image)
 headers=$(kernel/workbench/fetch headers)
