@@ -16,6 +16,7 @@ serve_pid='' http_pid='' serve_url='' serve_port='' serve_status=''
 
 serve() {
 	local i line
+	# shellcheck disable=SC2154 # the test's
 	"$migscope" serve -l 127.0.0.1:0 "$@" >"$TAP_TMP/serve.out" 2>"$TAP_TMP/serve.err" &
 	serve_pid=$!
 	for ((i = 0; i < 300; i++)); do

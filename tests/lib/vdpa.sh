@@ -17,6 +17,7 @@ vdpa_cleanup() {
 }
 
 vdpa_load() {
+	# shellcheck disable=SC2034 # for the test
 	kvm_loaded=''
 	trap vdpa_cleanup EXIT
 	# it would take our devices

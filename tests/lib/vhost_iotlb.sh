@@ -7,6 +7,7 @@
 #	iotlb_counts SPAN JQ	the device that JQ chooses has counted what the client says of
 #				SPAN: total or since_middle
 
+# shellcheck disable=SC2034 # tests/lib/watch.sh starts it
 kvmload=build/clients/vhost_net_miss
 
 # What base and ours make of an update that wraps: the table's own error.

@@ -20,9 +20,9 @@ is "the unit starts what was installed" "$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p
 is "the unit: nothing was left to fill in" "$(grep -c '@[A-Z]*@' "$unit")" 0
 is "the unit: /proc stays whole" "$(grep -c '^ProtectProc=default\|^ProcSubset=all' "$unit")" 2
 options=$(sed -n 's/^ExecStart=[^ ]* //p' "$unit")
-for option in $(grep -oE -- '--[a-z-]+' <<<"$options"); do
+while read -r option; do
 	like "the unit: serve knows $option" "$(build/migscope serve --help)" "$option"
-done
+done < <(grep -oE -- '--[a-z-]+' <<<"$options")
 
 # --- pages: one a command, each option in it
 commands=$(build/migscope --help | sed -n '/^Commands:/,/^$/s/^ *\([a-z]\{1,\}\)  .*/\1/p')

@@ -9,8 +9,9 @@
 . "${0%/*}/../lib/vhost_iotlb.sh"
 # not ours, which does not repeat a miss
 base=$(find "/lib/modules/$(uname -r)/kernel/drivers/vhost" -name 'vhost.ko*')
-modprobe -a vhost_iotlb tun && { [ -d /sys/module/vhost ] || insmod "$base"; } && modprobe vhost_net ||
-	bail_out "no vhost_net, no tun"
+modprobe -a vhost_iotlb tun || bail_out "no vhost_iotlb, no tun"
+[ -d /sys/module/vhost ] || insmod "$base" || bail_out "no vhost"
+modprobe vhost_net || bail_out "no vhost_net"
 is "vhost is the base's" "$(cat /sys/module/vhost/taint)" ""
 like "the table is ours" "$(cat /sys/module/vhost_iotlb/taint)" O
 # shellcheck disable=SC2317 # by trap

@@ -19,7 +19,7 @@ export PYTHONDONTWRITEBYTECODE=1
 # shellcheck disable=SC2317 # by trap
 cleanup() {
 	for uuid in $origin $destination; do
-		[ ! -e /sys/bus/mdev/devices/$uuid ] || echo 1 >/sys/bus/mdev/devices/$uuid/remove
+		[ ! -e "/sys/bus/mdev/devices/$uuid" ] || echo 1 >"/sys/bus/mdev/devices/$uuid/remove"
 	done
 	[ ! -d $trace ] || rmdir $trace
 	rm -rf "$TAP_TMP"
@@ -32,7 +32,7 @@ modprobe vfio_sim || bail_out "no vfio_sim"
 mkdir $trace
 echo 1 >$trace/events/vfio_sim/vfio_sim_state/enable
 for uuid in $origin $destination; do
-	echo $uuid >$parent/create || bail_out "no device"
+	echo "$uuid" >"$parent/create" || bail_out "no device"
 done
 
 result() { jq -r "$1" "$TAP_TMP/result"; }
