@@ -17,9 +17,11 @@ disassembled() {
 	local options=() n
 	for n; do options+=(-x "$n"); done
 	mkdir -p "$stage"
-	kernel/kvm/stage "${options[@]}" "$stage" "$src" "$kdir" >"$stage.log" 2>&1 &&
-		env -u MAKEFLAGS -u MFLAGS make -C "$kdir" M="$stage" arch/x86/kvm/vmx/vmx.o >"$stage.log" 2>&1 ||
-		{ tail -n 20 "$stage.log" >&2; return 1; }
+	if ! kernel/kvm/stage "${options[@]}" "$stage" "$src" "$kdir" >"$stage.log" 2>&1 ||
+	   ! make -C "$kdir" M="$stage" arch/x86/kvm/vmx/vmx.o >"$stage.log" 2>&1; then
+		tail -n 20 "$stage.log" >&2
+		return 1
+	fi
 	objdump -dr "$stage/arch/x86/kvm/vmx/vmx.o" | sed -e 's/free_vmxon_regions/free_kvm_area/g' \
 		-e 's/alloc_vmxon_regions/alloc_kvm_area/g' -e 's/vmxon_region/vmxarea/g' -e '/file format/d'
 }
