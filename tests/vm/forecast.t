@@ -7,6 +7,7 @@
 # changes nothing.
 . "${0%/*}/../tap.sh"
 . "${0%/*}/../lib/watch.sh"
+. "${0%/*}/../lib/serve.sh"
 load_kvm
 
 # record NAME ARGUMENTS of kvmload: the whole of it, into NAME.db
@@ -57,6 +58,24 @@ is "now: it ends" "$(jq -sc 'map([.from, .converges])' "$TAP_TMP/now")" '[["entr
 is "now, at next to nothing: status" "$?" 6
 "$migscope" forecast -j -b 1000 -m 8.2 -d 4s -g "now$$" >"$TAP_TMP/now" 2>"$TAP_TMP/err"
 is "without -w: by how far its rings went" "$(jq -sc 'map(.from)' "$TAP_TMP/now")" '["rings"]'
+# as metrics: 4.1 MB/s against a tenth of a megabyte, and against a terabyte
+for bandwidth in 0.1 1000000; do
+	serve -b $bandwidth
+	ratio=none
+	for ((i = 0; i < 60; i++)); do
+		scrape_all
+		ratio=$(jq -sr --arg name "now$$" 'map(select(.name == "migscope_dirty_to_bandwidth_ratio" and (.labels.vm | startswith($name)))) | .[0].value // "none"' "$TAP_TMP/scrape.json")
+		[ "$ratio" = none ] || break
+		sleep 0.5
+	done
+	isnt "serve -b $bandwidth: it is exported" "$ratio" none
+	ok "serve -b $bandwidth: $ratio" awk -v r="$ratio" -v b=$bandwidth 'BEGIN { exit !(b < 1 ? r > 1 : r > 0 && r < 0.1) }'
+	serve_end TERM
+done
+serve
+scrape_all
+is "serve without a bandwidth: no forecast is made up" "$(grep -c '^migscope_\(forecast\|dirty_to_bandwidth\)' "$TAP_TMP/scrape")" 0
+serve_end TERM
 kill -KILL "${load_pid[now]}"
 wait "${load_pid[now]}" 2>/dev/null
 unset 'load_pid[now]'
