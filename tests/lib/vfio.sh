@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # watch.sh's
 #
 # For tests of VFIO in a machine: type1 and the devices of vfio_probe loaded, clients run,
 # everything taken away again.
@@ -7,10 +7,12 @@
 #	vfio_start [PARAMETER=VALUE...]	of vfio_iommu_type1
 #	vfio_client CLIENT ARGUMENT...	its TAP lines become ours; the log is in $TAP_TMP/log
 #	vfio_assign ADDRESS		give a PCI device to vfio-pci
+#	vfio_wire			the other card on the wire: its interface is $vfio_net then
 #	vfio_stop
 
 vfio_clients=build/clients/vfio
 vfio_assigned=()
+vfio_net=''
 
 vfio_start() {
 	modprobe vfio_iommu_type1 "$@" || bail_out "vfio_iommu_type1 does not load"
@@ -43,6 +45,15 @@ vfio_assign() {
 	vfio_assigned+=("$1")
 }
 
+# Nothing goes over the wire but what is sent there.
+vfio_wire() {
+	vfio_ipv6=$(cat /proc/sys/net/ipv6/conf/default/disable_ipv6)
+	echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
+	modprobe virtio_net || bail_out "no virtio_net"
+	vfio_net=$(basename /sys/bus/virtio/drivers/virtio_net/virtio*/net/*)
+	ip link set "$vfio_net" up || bail_out "no card on the wire"
+}
+
 # vfio_pci VENDOR DEVICE: the addresses of such devices
 vfio_pci() {
 	local device
@@ -58,13 +69,90 @@ vfio_stop() {
 		echo >"/sys/bus/pci/devices/$address/driver_override"
 	done
 	vfio_assigned=()
-	rmmod vfio_probe
+	[ ! -d /sys/module/vfio_probe ] || rmmod vfio_probe
+	if [ -n "$vfio_net" ]; then
+		rmmod virtio_net
+		echo "$vfio_ipv6" >/proc/sys/net/ipv6/conf/default/disable_ipv6
+		vfio_net=''
+	fi
 	modprobe -r -q vfio-pci || :
 	rmmod vfio_iommu_type1 || bail_out "vfio_iommu_type1 stays in use"
 }
 
 # pages that were pinned for good less those that were let go of, in the whole machine
 pins_left() {
+	# each CPU counts for itself, and hands in when there is enough
+	echo 1 >/proc/sys/vm/stat_refresh
 	awk '$1 == "nr_foll_pin_acquired" { n += $2 } $1 == "nr_foll_pin_released" { n -= $2 }
 	     END { print n }' /proc/vmstat
+}
+
+# For tests that hold the source vfio against tests/clients/vfio/vfio_counts. After
+# tests/lib/watch.sh, whose load, load_to, ... run that client then:
+#
+#	vfio_load		type1 and its devices; undone at the end
+#	vfio_counted SPAN	watched from its begin to its end: all is as vfio_same has it, and
+#				what it held before its end was what it says
+#	vfio_same SPAN		the container has counted what the client says of SPAN: total
+#				or since_middle
+#	vfio_want SPAN		what that is: a list for each operation
+#	vfio_got		what migscope says
+
+# shellcheck disable=SC2317 # by trap
+vfio_cleanup() {
+	watch_cleanup
+	rmmod vfio_probe 2>/dev/null || :
+	modprobe -r -q vfio_iommu_type1 || :
+}
+
+vfio_load() {
+	kvm_loaded=''
+	kvmload=$vfio_clients/vfio_counts
+	trap vfio_cleanup EXIT
+	modprobe vfio_iommu_type1 && insmod "build/testmod/$(uname -r)/tests-vm-vfio_probe/vfio_probe.ko"
+}
+
+vfio_container='.devices[] | select(.dev == "container-0") | .vfio'
+
+# Of each operation: its name, calls, those that failed, pages, bytes; null what it has not.
+vfio_got() {
+	sample "$vfio_container | to_entries | map(select(.value | type == \"object\") |
+		[.key, .value.calls, .value.errors, .value.pages, .value.bytes]) | sort"
+}
+
+vfio_want() {
+	truth client ".$1 | to_entries | map([.key, .value.calls, .value.errors,
+		if .key | test(\"^(pin|unpin|map|unmap|dirty_get|dirty_unmap)\$\") then .value.pages else null end,
+		if .key | test(\"^(dirty_get|dirty_unmap|read|write)\$\") then .value.bytes else null end]) | sort"
+}
+
+vfio_same() {
+	is "$1: calls, errors, pages, bytes" "$(vfio_got)" "$(vfio_want "$1")"
+	is "$1: each call was timed" \
+	   "$(sample "$vfio_container | map(select(type == \"object\") | .time.count == .calls) | all")" true
+	is "$1: and took time, but not longer than seen by who called" \
+	   "$(sample "$vfio_container | to_entries | map(select(.value | type == \"object\") |
+		.value.time.seconds as \$s | \$s > 0 and \$s <= \$t[.key].seconds) | all" \
+		--argjson t "$(truth client ".$1")")" true
+}
+
+vfio_counted() {
+	local holds
+	watch stat -j 0.5 -s vfio
+	load client -hold
+	load_to client start
+	load_go client
+	load_to client middle
+	load_go client
+	load_to client end
+	sleep 1
+	holds=$(sample "$vfio_container | [.pinned_pages, .mappings, .mappings_available, .scope_full]")
+	load_end client
+	sleep 1
+	watch_end
+	vfio_same "$1"
+	is "what it held in the end" "$holds" "$(truth client '[.pinned, .maps, .avail, false]')"
+	is "then it was closed" "$(sample '.devices[] | select(.dev == "container-0") | .alive')" false
+	is "nothing was lost" "$(sample '.lost | add')" 0
+	ok "as SCHEMA.md says" tests/lib/schema.py tools/migscope/SCHEMA.md "$TAP_TMP/watch"
 }
