@@ -14,6 +14,7 @@ cat >"$TAP_TMP/script" <<'SCRIPT'
 # prints lines as "ok - words", "not ok - words"
 ok() { desc=$1; shift; if "$@" >/tmp/said 2>&1; then echo "ok - $desc"; else echo "not ok - $desc"; sed 's/^/# /' /tmp/said; fi; }
 param() { [ "$(cat /sys/module/kvm_intel/parameters/$1)" = $2 ]; }
+fixed() { [ "$(grep -c 'fast_page_fault: .* spurious 0 fixed 1$' /sys/kernel/tracing/trace)" -ge $1 ]; }
 unload() { ok "unloads" rmmod kvm_intel && ok "so does kvm" rmmod kvm; }
 
 ok "loads" modprobe kvm_intel
@@ -41,6 +42,12 @@ rmmod kvm_ring_probe
 unload
 ok "loads again, without PML" modprobe kvm_intel pml=0
 ok "PML is not used" param pml N
+# the series' first patch, which the base has: a fault answered without the lock says what came
+# of it; a page that was write-protected to track it is such a fault
+echo 1 >/sys/kernel/tracing/events/kvmmmu/fast_page_fault/enable
+ok "EPT: written once more" ring_exact -n 1000 -p asc -r 2
+ok "EPT: each write is a fast fault that was fixed" fixed 1000
+echo 0 >/sys/kernel/tracing/events/kvmmmu/fast_page_fault/enable
 ok "EPT: random" ring_exact -p random -r 3
 ok "EPT: dense, the least ring" ring_exact -s 256 -p dense -n 600 -r 3
 unload
