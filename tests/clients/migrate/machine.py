@@ -9,6 +9,11 @@ from qmp import Qmp, QmpError
 # below the dirtied area: what firmware and the guest's own image need
 BASE_MIB = 16
 START_SECONDS = 90
+# QEMU 7.2 looks into the rings of its vCPUs each second, and ends where one is not mapped yet
+# ("kvm: dirty-ring: Fix race with vcpu creation" came later). Seen where starting takes so long.
+REAPER = "kvm_dirty_ring_reap_one: Assertion"
+START_TRIES = 15
+ROLES = ("origin", "destination")
 
 
 class Failure(Exception):
@@ -26,6 +31,8 @@ class Reports:
         self.ticks = []
         self.checks = {}
         self.bad_pages = []
+        self.devices = {}           # "vfio", "net": the last report, and the last check
+        self.device_checks = {}
 
     def read(self):
         try:
@@ -49,6 +56,10 @@ class Reports:
             self.ready = values
         elif kind == "checked":
             self.checks[values["cpu"]] = values
+        elif kind in ("vfio", "net"):
+            self.devices[kind] = values
+        elif kind in ("vfio-checked", "net-checked"):
+            self.device_checks[kind.removesuffix("-checked")] = values
         elif kind == "bad-page":
             self.bad_pages.append(values)
         elif kind.startswith("cpu="):
@@ -73,6 +84,20 @@ class Reports:
         return max((tick["gap_ms"] for tick in self.ticks[first:end]), default=0) / 1000
 
 
+def device_options(role, opt):
+    """QEMU's words for the devices beside the guest's memory, and the guest's own for them."""
+    words, tell, index = [], "", ROLES.index(role)
+    if opt.vfio:
+        words += ["-device", f"vfio-pci,sysfsdev=/sys/bus/mdev/devices/{opt.vfio[index]},x-enable-migration=on,addr=5"]
+        tell += f" vfio={opt.vfio_pages}"
+    if opt.vdpa:
+        # shadowed queues are how this QEMU knows what the device wrote
+        words += ["-netdev", f"vhost-vdpa,id=net,vhostdev={opt.vdpa[index]},x-svq=on",
+                  "-device", "virtio-net-pci,netdev=net,disable-legacy=on,iommu_platform=on,ctrl_vq=off,mq=off,romfile=,addr=6"]
+        tell += f" net={opt.frames}"
+    return words, tell
+
+
 class Machine:
     """One QEMU; connect() waits until it is up, so that two can start at once."""
 
@@ -81,25 +106,38 @@ class Machine:
         self.reports = Reports(os.path.join(where, role + ".debug"))
         accel = "kvm" if opt.mode == "bitmap" else f"kvm,dirty-ring-size={opt.ring_size}"
         memory = f"{BASE_MIB + opt.memory + 4}M"
-        command = [
+        devices, tell = device_options(role, opt)
+        self.command = [
             opt.qemu, "-name", f"{self.name},debug-threads=on", "-accel", accel, "-cpu", "host",
             "-machine", "pc,usb=off,vmport=off,hpet=off", "-m", memory, "-smp", str(opt.vcpus),
             "-nodefaults", "-display", "none", "-kernel", opt.guest,
-            "-append", f"area={opt.memory} base={BASE_MIB} rate={opt.rate} pattern={opt.pattern} cpus={opt.vcpus}",
+            "-append", f"area={opt.memory} base={BASE_MIB} rate={opt.rate} pattern={opt.pattern} cpus={opt.vcpus}"
+            + tell, *devices,
             "-debugcon", "file:" + self.reports.path,
             "-qmp", f"unix:{where}/{role}.qmp,server=on,wait=off",
             # a second one, for who watches
             "-qmp", f"unix:{where}/{role}.watch.qmp,server=on,wait=off", *extra(memory)]
         self.log = open(os.path.join(where, role + ".log"), "w+", encoding="utf-8", errors="replace")
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        self.process = None
         self.qmp = None
         self.control = f"{where}/{role}.qmp"
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
 
     def connect(self):
-        try:
-            self.qmp = Qmp(self.control, time.monotonic() + START_SECONDS, self.alive)
-        except QmpError as err:
-            raise Failure(f"{self.name}: {err}: {self.last_words()}") from err
+        for tries in range(START_TRIES, 0, -1):
+            try:
+                self.qmp = Qmp(self.control, time.monotonic() + START_SECONDS, self.alive)
+                return
+            except QmpError as err:
+                if tries == 1 or REAPER not in self.last_words():
+                    raise Failure(f"{self.name}: {err}: {self.last_words()}") from err
+            self.process.wait()
+            self.log.seek(0)
+            self.log.truncate()
+            self.start()
 
     def alive(self):
         return self.process.poll() is None

@@ -5,10 +5,11 @@ MIGRATE		:= tests/clients/migrate
 MIGRATE_GUEST	:= $(BUILD)/$(MIGRATE)/guest.elf
 MIGRATE_CFLAGS	:= -m32 -march=i686 -O2 -std=gnu11 -Wall -Wextra -Werror -ffreestanding \
 		   -fno-pic -fno-pie -fno-stack-protector -fcf-protection=none \
-		   -fno-asynchronous-unwind-tables -mgeneral-regs-only -ffixed-ebx
-MIGRATE_OBJS	:= $(addprefix $(BUILD)/$(MIGRATE)/guest/,start.o guest.o)
+		   -fno-asynchronous-unwind-tables -mgeneral-regs-only -ffixed-ebx -Iinclude \
+		   -idirafter /usr/include/$$($(CC) -print-multiarch)
+MIGRATE_OBJS	:= $(addprefix $(BUILD)/$(MIGRATE)/guest/,start.o guest.o lib.o pci.o vfio_device.o net_device.o)
 
-$(BUILD)/$(MIGRATE)/guest/%.o: $(MIGRATE)/guest/%.c $(MIGRATE)/guest/guest.h $(MIGRATE)/migrate.mk | $(DEPS_STAMP)
+$(BUILD)/$(MIGRATE)/guest/%.o: $(MIGRATE)/guest/%.c $(wildcard $(MIGRATE)/guest/*.h) include/migscope/vfio_sim.h $(MIGRATE)/migrate.mk | $(DEPS_STAMP)
 	@mkdir -p $(@D)
 	$(CC) $(MIGRATE_CFLAGS) -c -o $@ $<
 
@@ -21,5 +22,7 @@ $(MIGRATE_GUEST): $(MIGRATE_OBJS) $(MIGRATE)/guest/guest.lds
 
 check: $(MIGRATE_GUEST)
 
-demo: all $(MIGRATE_GUEST)
-	@$(MIGRATE)/demo
+# The kernel's own modules know no device that could be simulated.
+KERNEL ?= ours
+demo: all $(MIGRATE_GUEST) $(if $(filter stock,$(KERNEL)),,modules)
+	@$(MIGRATE)/demo $(KERNEL)

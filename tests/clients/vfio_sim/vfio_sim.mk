@@ -12,13 +12,13 @@ $(BUILD)/clients/vfio_sim: $(wildcard $(VFIO_SIM)/*.[ch]) include/migscope/vfio_
 # The guest that drives one: as the guest that is migrated, with its entry points.
 VFIO_SIM_GUEST	:= $(BUILD)/$(VFIO_SIM)/guest.elf
 VFIO_SIM_DRIVER	:= $(BUILD)/$(VFIO_SIM)/guest/driver.o
+VFIO_SIM_SHARED	:= $(addprefix $(BUILD)/tests/clients/migrate/guest/,start.o lib.o pci.o)
 
-$(VFIO_SIM_DRIVER): $(VFIO_SIM)/guest/driver.c include/migscope/vfio_sim.h tests/clients/migrate/guest/guest.h $(VFIO_SIM)/vfio_sim.mk | $(DEPS_STAMP)
+$(VFIO_SIM_DRIVER): $(VFIO_SIM)/guest/driver.c include/migscope/vfio_sim.h $(wildcard tests/clients/migrate/guest/*.h) $(VFIO_SIM)/vfio_sim.mk | $(DEPS_STAMP)
 	@mkdir -p $(@D)
-	$(CC) $(filter-out -ffixed-ebx,$(MIGRATE_CFLAGS)) -Iinclude -Itests/clients/migrate/guest \
-		-idirafter /usr/include/$$($(CC) -print-multiarch) -c -o $@ $<
+	$(CC) $(filter-out -ffixed-ebx,$(MIGRATE_CFLAGS)) -Itests/clients/migrate/guest -c -o $@ $<
 
-$(VFIO_SIM_GUEST): $(VFIO_SIM_DRIVER) $(BUILD)/tests/clients/migrate/guest/start.o tests/clients/migrate/guest/guest.lds
+$(VFIO_SIM_GUEST): $(VFIO_SIM_DRIVER) $(VFIO_SIM_SHARED) tests/clients/migrate/guest/guest.lds
 	$(LD) -m elf_i386 -nostdlib -z noexecstack -T tests/clients/migrate/guest/guest.lds -o $@ $(filter %.o,$^)
 
 clients: $(VFIO_SIM_GUEST)

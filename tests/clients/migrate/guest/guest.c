@@ -8,6 +8,8 @@
  *	rate=N		pages a second, all CPUs together (default 1000)
  *	pattern=seq|random				(default random)
  *	cpus=N		CPUs that share the area and the rate (default 1)
+ *	vfio=N		pages that a simulated VFIO device writes (default 0: there is none)
+ *	net=N		frames on their way in a virtio network card (default 0: there is none)
  *
  * The area is written in passes: each pass writes each page once, in order or
  * in an order shuffled anew for each pass. So what a page must hold follows from
@@ -19,34 +21,22 @@
  * every CPU check all of its pages at once. Reports are lines of key=value on
  * QEMU's debug console.
  */
-#include <stdint.h>
-#include <stdbool.h>
-#include <stddef.h>
-
+#include "devices.h"
 #include "guest.h"
-
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
+#include "lib.h"
 
 /* The count of writes of this CPU; every file is built with -ffixed-ebx. */
 register u32 written asm("ebx");
 
-#define PAGE_SHIFT	12
-#define PAGE_SIZE	(1u << PAGE_SHIFT)
 #define PAGE_WORDS	(PAGE_SIZE / sizeof(u32))
 
 #define NSEC_PER_SEC	1000000000u
-#define NSEC_PER_MSEC	1000000u
 #define TICK_NSEC	(10 * NSEC_PER_MSEC)
 /* What a CPU could not write while it was held up for longer is not made up for. */
 #define CATCH_UP_NSEC	(250 * NSEC_PER_MSEC)
 #define REPORT_NSEC	(500 * NSEC_PER_MSEC)
-
-#define DEBUGCON_PORT	0xe9
-#define PIC1_DATA	0x21
-#define PIC2_DATA	0xa1
+#define NET_NSEC	(50 * NSEC_PER_MSEC)
+#define VFIO_USEC	100000
 
 #define MSR_APIC_BASE		0x1b
 #define MSR_KVM_SYSTEM_TIME_NEW	0x4b564d01
@@ -58,7 +48,7 @@ register u32 written asm("ebx");
 enum pattern { SEQUENTIAL, RANDOM };
 
 static struct {
-	u32 area_mib, base_mib, rate, cpus;
+	u32 area_mib, base_mib, rate, cpus, vfio, net;
 	enum pattern pattern;
 } opt = { .area_mib = 64, .base_mib = 16, .rate = 1000, .cpus = 1, .pattern = RANDOM };
 
@@ -91,22 +81,10 @@ struct cpu {
 static struct cpu cpus[MAX_CPUS];
 static volatile struct pvclock clocks[MAX_CPUS] __attribute__((aligned(4096)));
 static volatile u32 cpus_filled;
-static u32 console_lock;
-
-struct idt_gate {
-	u16 offset_low, selector, type, offset_high;
-};
-
-struct idt_gate idt[IDT_VECTORS];
 
 extern const u8 trampoline[], trampoline_end[], image_start[], image_end[];
 void timer_irq(void), spurious_irq(void), nmi(void), trap(void);
 void boot_cpu(const u32 *multiboot), next_cpu(u32 id), nmi_received(void), trapped(void);
-
-static inline void outb(u8 value, u16 port)
-{
-	asm volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
 
 static inline u64 rdtsc(void)
 {
@@ -127,82 +105,6 @@ static inline u32 cpuid_eax(u32 leaf)
 	asm volatile("xchgl %%ebx, %%esi\n\tcpuid\n\txchgl %%ebx, %%esi"
 		     : "+a"(leaf) : : "ecx", "edx", "esi");
 	return leaf;
-}
-
-static volatile u32 *lapic(u32 reg)
-{
-	return (volatile u32 *)(LAPIC_BASE + reg);
-}
-
-static void halt(void)
-{
-	for (;;)
-		asm volatile("cli; hlt");
-}
-
-/* Lines for the host */
-
-struct line {
-	u32 len;
-	char text[200];
-};
-
-static void add(struct line *l, const char *s)
-{
-	while (*s && l->len < sizeof(l->text) - 1)
-		l->text[l->len++] = *s++;
-}
-
-/* There is no 64-bit division without libgcc: in two steps of 32. */
-static u32 div_rem(u64 *n, u32 by)
-{
-	u32 high = *n >> 32, low = *n, rem;
-
-	asm("divl %4" : "=a"(low), "=d"(rem) : "0"(low), "1"(high % by), "rm"(by));
-	*n = (u64)(high / by) << 32 | low;
-	return rem;
-}
-
-static void add_u64(struct line *l, const char *key, u64 n)
-{
-	char digits[21];
-	u32 at = sizeof(digits) - 1;
-
-	digits[at] = '\0';
-	do
-		digits[--at] = '0' + div_rem(&n, 10);
-	while (n);
-	add(l, key);
-	add(l, digits + at);
-}
-
-static void add_msec(struct line *l, const char *key, u64 nsec)
-{
-	div_rem(&nsec, NSEC_PER_MSEC);
-	add_u64(l, key, nsec);
-}
-
-static void say(struct line *l)
-{
-	const char *from = l->text;
-	u32 len = l->len;
-
-	l->text[len++] = '\n';
-	while (__atomic_exchange_n(&console_lock, 1, __ATOMIC_ACQUIRE))
-		asm volatile("pause");
-	asm volatile("rep outsb" : "+S"(from), "+c"(len) : "d"(DEBUGCON_PORT) : "memory");
-	__atomic_store_n(&console_lock, 0, __ATOMIC_RELEASE);
-	l->len = 0;
-}
-
-static void die(const char *why)
-{
-	struct line l = { 0 };
-
-	add(&l, "failed: ");
-	add(&l, why);
-	say(&l);
-	halt();
 }
 
 /* What is written where */
@@ -343,9 +245,25 @@ static void report(struct cpu *c, u64 at)
 	c->gap_nsec = 0;
 }
 
+static void check_devices(void)
+{
+	if (opt.vfio)
+		vfio_check();
+	if (opt.net)
+		net_report("net-checked");
+}
+
+static void report_devices(void)
+{
+	if (opt.vfio)
+		vfio_report();
+	if (opt.net)
+		net_report("net");
+}
+
 static void dirty_forever(struct cpu *c)
 {
-	u64 last = now(c), next_report = last + REPORT_NSEC, at, passed;
+	u64 last = now(c), next_report = last + REPORT_NSEC, next_net = last, at, passed;
 
 	for (;;) {
 		asm volatile("sti; hlt; cli" : : : "memory");
@@ -364,9 +282,17 @@ static void dirty_forever(struct cpu *c)
 		if (c->check_asked) {
 			c->check_asked = false;
 			check_all(c);
+			if (!c->id)
+				check_devices();
+		}
+		if (!c->id && opt.net && at >= next_net) {
+			net_tick();
+			next_net = at + NET_NSEC;
 		}
 		if (at >= next_report) {
 			report(c, at);
+			if (!c->id)
+				report_devices();
 			next_report = at + REPORT_NSEC;
 		}
 	}
@@ -430,37 +356,6 @@ static void start_other_cpus(void)
 	}
 }
 
-static void set_gate(u32 vector, void (*handler)(void))
-{
-	idt[vector] = (struct idt_gate) {
-		.offset_low = (u32)handler,
-		.selector = 0x08,
-		.type = 0x8e00,
-		.offset_high = (u32)handler >> 16,
-	};
-}
-
-/* If WORD begins with KEY, the number that follows; else what it was. */
-static bool starts(const char *word, const char *key, const char **value)
-{
-	while (*key)
-		if (*word++ != *key++)
-			return false;
-	*value = word;
-	return true;
-}
-
-static u32 number(const char *s)
-{
-	u32 n = 0;
-
-	while (*s >= '0' && *s <= '9')
-		n = n * 10 + (*s++ - '0');
-	if (*s && *s != ' ')
-		die("command line: not a number");
-	return n;
-}
-
 static void parse(const char *word)
 {
 	const char *value;
@@ -478,6 +373,10 @@ static void parse(const char *word)
 			opt.rate = number(value);
 		else if (starts(word, "cpus=", &value))
 			opt.cpus = number(value);
+		else if (starts(word, "vfio=", &value))
+			opt.vfio = number(value);
+		else if (starts(word, "net=", &value))
+			opt.net = number(value);
 		else if (starts(word, "pattern=seq", &value))
 			opt.pattern = SEQUENTIAL;
 		else if (starts(word, "pattern=random", &value))
@@ -489,7 +388,8 @@ static void parse(const char *word)
 	}
 	if (!opt.cpus || opt.cpus > MAX_CPUS)
 		die("cpus= is out of range");
-	if (opt.area_mib < 1 || opt.area_mib > 1024 || opt.base_mib < 2)
+	if (opt.area_mib < 1 || opt.area_mib > 1024 ||
+	    opt.base_mib << (20 - PAGE_SHIFT) < (DEVICE_AREA >> PAGE_SHIFT) + DEVICE_PAGES)
 		die("area= or base= is out of range");
 }
 
@@ -523,19 +423,20 @@ static void say_ready(void)
 
 void boot_cpu(const u32 *multiboot)
 {
-	for (u32 i = 0; i < IDT_VECTORS; i++)
-		set_gate(i, trap);
+	interrupts_begin();
 	set_gate(NMI_VECTOR, nmi);
 	set_gate(TIMER_VECTOR, timer_irq);
 	set_gate(SPURIOUS_VECTOR, spurious_irq);
-	outb(0xff, PIC1_DATA);
-	outb(0xff, PIC2_DATA);
 
 	if (!(cpuid_eax(KVM_CPUID_SIGNATURE + 1) & 1u << KVM_FEATURE_CLOCKSOURCE2))
 		die("no KVM clock: this guest needs -accel kvm");
 	if (multiboot[0] & 4)
 		parse((const char *)multiboot[4]);
 	share_out();
+	if (opt.vfio)
+		vfio_begin(opt.vfio, VFIO_USEC);
+	if (opt.net)
+		net_begin(opt.net);
 	say_ready();
 	start_other_cpus();
 	run_cpu(&cpus[0]);

@@ -22,31 +22,19 @@
  *
  * Reports are lines of key=value on QEMU's debug console.
  */
-#include <stdbool.h>
-#include <stdint.h>
-
 #include <migscope/vfio_sim.h>
 
-#include "guest.h"
+#include "lib.h"
+#include "pci.h"
 
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
-
-#define PAGE_SIZE	4096u
 #define AREA		(4u << 20)
 #define BALLAST		(8u << 20)
 #define CHURN		(2u << 20)
 #define MSI_VECTOR	TIMER_VECTOR	/* its handler only ends a hlt, which is all we need */
 
-#define DEBUGCON_PORT	0xe9
 #define SERIAL_DATA	0x3f8
 #define SERIAL_STATUS	0x3fd
-#define PIC1_DATA	0x21
-#define PIC2_DATA	0xa1
-#define PCI_ADDRESS	0xcf8
-#define PCI_DATA	0xcfc
+#define PCI_MSI		5
 
 #define BAD_NAMED	4
 
@@ -60,20 +48,9 @@ static u32 irqs, rounds;
 /* How far the device had come with the area that it left. */
 static u32 passes_left, blocks_left;
 
-struct idt_gate {
-	u16 offset_low, selector, type, offset_high;
-};
-
-struct idt_gate idt[IDT_VECTORS];
-
 extern const u8 image_start[], image_end[];
 void timer_irq(void), spurious_irq(void), nmi(void), trap(void);
 void boot_cpu(const u32 *multiboot), next_cpu(u32 id), nmi_received(void), trapped(void);
-
-static inline void outb(u8 value, u16 port)
-{
-	asm volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
 
 static inline u8 inb(u16 port)
 {
@@ -83,72 +60,7 @@ static inline u8 inb(u16 port)
 	return value;
 }
 
-static inline void outl(u32 value, u16 port)
-{
-	asm volatile("outl %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static inline u32 inl(u16 port)
-{
-	u32 value;
-
-	asm volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
-
-static volatile u32 *lapic(u32 reg)
-{
-	return (volatile u32 *)(LAPIC_BASE + reg);
-}
-
-/* Lines for the host */
-
-static void put(const char *s)
-{
-	while (*s)
-		outb(*s++, DEBUGCON_PORT);
-}
-
-static void put_number(const char *key, u32 n)
-{
-	char digits[11];
-	u32 at = sizeof(digits) - 1;
-
-	digits[at] = '\0';
-	do
-		digits[--at] = '0' + n % 10;
-	while (n /= 10);
-	put(key);
-	put(digits + at);
-}
-
-static void halt(void)
-{
-	for (;;)
-		asm volatile("cli; hlt");
-}
-
-static void die(const char *why)
-{
-	put("failed: ");
-	put(why);
-	put("\n");
-	halt();
-}
-
 /* The device */
-
-static u32 pci_read(u32 function, u32 offset)
-{
-	outl(0x80000000 | function << 8 | offset, PCI_ADDRESS);
-	return inl(PCI_DATA);
-}
-
-static void pci_write(u32 function, u32 offset, u32 value)
-{
-	outl(0x80000000 | function << 8 | offset, PCI_ADDRESS);
-	outl(value, PCI_DATA);
-}
 
 static u32 get(u32 reg)
 {
@@ -168,26 +80,19 @@ static void set_wide(u32 reg, u64 value)
 
 static void find_device(void)
 {
-	u32 f;
+	u32 function = pci_begin(VFIO_SIM_PCI_VENDOR, VFIO_SIM_PCI_DEVICE);
+	u32 msi = pci_capability(function, PCI_MSI, 0);
 
-	for (f = 0; f < 256; f++)
-		if (pci_read(f, 0) == (VFIO_SIM_PCI_DEVICE << 16 | VFIO_SIM_PCI_VENDOR))
-			break;
-	if (f == 256)
-		die("there is no device");
-	pci_write(f, 0x04, 0x06);		/* memory, bus master */
-	registers = (volatile u8 *)(pci_read(f, 0x10) & ~0xfu);
-	own = (volatile u8 *)(pci_read(f, 0x18) & ~0xfu);
-	if (!registers || !own)
-		die("the firmware gave the device no addresses");
+	registers = pci_bar(function, 0);
+	own = pci_bar(function, 2);
 	if (get(VFIO_SIM_MAGIC) != VFIO_SIM_MAGIC_VALUE)
 		die("no registers where they should be");
-	if ((pci_read(f, 0x40) & 0xff) != 5)
+	if (!msi)
 		die("no MSI");
-	pci_write(f, 0x44, LAPIC_BASE);
-	pci_write(f, 0x48, 0);
-	pci_write(f, 0x4c, MSI_VECTOR);
-	pci_write(f, 0x40, pci_read(f, 0x40) | 1 << 16);
+	pci_write(function, msi + 4, LAPIC_BASE);
+	pci_write(function, msi + 8, 0);
+	pci_write(function, msi + 12, MSI_VECTOR);
+	pci_write(function, msi, pci_read(function, msi) | 1 << 16);
 }
 
 static u64 seed(u32 round)
@@ -267,6 +172,7 @@ static void stop_device(u32 *passes, u32 *blocks)
 static void check_all(void)
 {
 	u32 bad_device = 0, bad_cpu = 0, bad_state = 0, passes, blocks;
+	struct line l = { 0 };
 
 	stop_device(&passes, &blocks);
 	for (u32 n = 0; n < 2 * opt.pages; n++) {
@@ -276,9 +182,9 @@ static void check_all(void)
 		if (good)
 			continue;
 		if (bad_device + bad_cpu < BAD_NAMED) {
-			put_number("bad-page page=", n);
-			put_number(" first=", page(n)[0]);
-			put("\n");
+			add_u64(&l, "bad-page page=", n);
+			add_u64(&l, " first=", page(n)[0]);
+			say(&l);
 		}
 		if (n & 1)
 			bad_cpu++;
@@ -292,14 +198,14 @@ static void check_all(void)
 	for (u32 at = 0; at < VFIO_SIM_MEMORY_BYTES; at += PAGE_SIZE / 2)
 		bad_state += *(volatile u32 *)(own + at) != mark(at);
 
-	put_number("checked pages=", 2 * opt.pages);
-	put_number(" bad_device=", bad_device);
-	put_number(" bad_cpu=", bad_cpu);
-	put_number(" bad_state=", bad_state);
-	put_number(" passes=", passes);
-	put_number(" irqs=", irqs);
-	put_number(" pinned=", get(VFIO_SIM_PINNED));
-	put("\n");
+	add_u64(&l, "checked pages=", 2 * opt.pages);
+	add_u64(&l, " bad_device=", bad_device);
+	add_u64(&l, " bad_cpu=", bad_cpu);
+	add_u64(&l, " bad_state=", bad_state);
+	add_u64(&l, " passes=", passes);
+	add_u64(&l, " irqs=", irqs);
+	add_u64(&l, " pinned=", get(VFIO_SIM_PINNED));
+	say(&l);
 }
 
 /*
@@ -322,6 +228,7 @@ static bool told(void)
 
 static void work(void)
 {
+	struct line l = { 0 };
 	u32 cause;
 
 	for (;;) {
@@ -345,10 +252,10 @@ static void work(void)
 		irqs++;
 		if (!rounds)
 			touch_ballast();
-		put_number("device round=", rounds);
-		put_number(" passes=", get(VFIO_SIM_PASSES_DONE));
-		put_number(" irqs=", irqs);
-		put("\n");
+		add_u64(&l, "device round=", rounds);
+		add_u64(&l, " passes=", get(VFIO_SIM_PASSES_DONE));
+		add_u64(&l, " irqs=", irqs);
+		say(&l);
 	}
 }
 
@@ -368,36 +275,6 @@ void next_cpu(u32 id)
 {
 	(void)id;
 	die("a second CPU");
-}
-
-static void set_gate(u32 vector, void (*handler)(void))
-{
-	idt[vector] = (struct idt_gate){
-		.offset_low = (u32)handler,
-		.selector = 0x08,
-		.type = 0x8e00,
-		.offset_high = (u32)handler >> 16,
-	};
-}
-
-static bool starts(const char *word, const char *key, const char **value)
-{
-	while (*key)
-		if (*word++ != *key++)
-			return false;
-	*value = word;
-	return true;
-}
-
-static u32 number(const char *s)
-{
-	u32 n = 0;
-
-	while (*s >= '0' && *s <= '9')
-		n = n * 10 + (*s++ - '0');
-	if (*s && *s != ' ')
-		die("command line: not a number");
-	return n;
 }
 
 static void parse(const char *word)
@@ -433,20 +310,19 @@ static void parse(const char *word)
 
 void boot_cpu(const u32 *multiboot)
 {
-	for (u32 i = 0; i < IDT_VECTORS; i++)
-		set_gate(i, trap);
+	struct line l = { 0 };
+
+	interrupts_begin();
 	set_gate(NMI_VECTOR, nmi);
 	set_gate(MSI_VECTOR, timer_irq);
 	set_gate(SPURIOUS_VECTOR, spurious_irq);
-	outb(0xff, PIC1_DATA);
-	outb(0xff, PIC2_DATA);
 	if (multiboot[0] & 4)
 		parse((const char *)multiboot[4]);
 	*lapic(LAPIC_SVR) = 0x100 | SPURIOUS_VECTOR;
 	find_device();
 	write_all();
-	put_number("ready pages=", opt.pages);
-	put("\n");
+	add_u64(&l, "ready pages=", opt.pages);
+	say(&l);
 	start_device();
 	work();
 }
