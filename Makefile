@@ -44,7 +44,8 @@ help:
 clean:
 	rm -rf $(BUILD)
 
-##make demo		migrate a guest with the ring and with the bitmap, show what each cost
+##make demo		migrate a guest with the ring and with the bitmap, show what each cost;
+##			KERNEL=stock: without our modules, and so without devices
 ##make check		every test but the long ones, which it names
 ##make			the tool and its BPF objects
 ##make deps		install the Debian packages that are missing (as root)

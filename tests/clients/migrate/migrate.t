@@ -27,7 +27,7 @@ watched() {
 	local file=$1 mode=$2 rate=$3
 	shift 3
 	migrate "$file" --mode "$mode" --rate "$rate" \
-		--hook-before "$here/watch start $TAP_TMP/$file.ndjson $*" --hook-after "$here/watch stop"
+		--hook-before "$here/watch start $TAP_TMP/$file.ndjson $*" --hook-after "$here/watch stop $TAP_TMP/$file.ndjson"
 }
 
 qemu() { jq -r "$2" "$TAP_TMP/$1.json"; }
