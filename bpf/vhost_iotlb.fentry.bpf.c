@@ -13,9 +13,7 @@ SEC("fentry/vhost_enqueue_msg")
 int BPF_PROG(ms_iotlb_miss, struct vhost_dev *dev, struct list_head *head,
 	     struct vhost_msg_node *node)
 {
-	u64 tid = bpf_get_current_pid_tgid();
 	struct ms_iotlb_dev *v;
-	struct ms_call *call;
 
 	if (!dev || (void *)head != (void *)dev + bpf_core_field_offset(struct vhost_dev, read_list) ||
 	    BPF_CORE_READ(node, msg.iotlb.type) != VHOST_IOTLB_MISS)
@@ -24,10 +22,7 @@ int BPF_PROG(ms_iotlb_miss, struct vhost_dev *dev, struct list_head *head,
 	if (!v)
 		return 0;
 	ms_iotlb_missed(v, BPF_CORE_READ(node, msg.iotlb.iova));
-	/* exact mode asks whether this is why an access is not allowed */
-	call = bpf_map_lookup_elem(&ms_calls, &tid);
-	if (call && call->op == MS_CALL_IOTLB_ACCESS)
-		call->op = MS_CALL_IOTLB_MISSED;
+	ms_iotlb_miss_of_call();
 	return 0;
 }
 

@@ -170,6 +170,16 @@ static __always_inline void ms_iotlb_look(struct ms_iotlb_dev *v, const struct v
 	v->limit = BPF_CORE_READ(table, limit);
 }
 
+/* Exact mode asks whether this is why an access is not allowed. */
+static __always_inline void ms_iotlb_miss_of_call(void)
+{
+	u64 tid = bpf_get_current_pid_tgid();
+	struct ms_call *call = bpf_map_lookup_elem(&ms_calls, &tid);
+
+	if (call && call->op == MS_CALL_IOTLB_ACCESS)
+		call->op = MS_CALL_IOTLB_MISSED;
+}
+
 /* An address was missed; the queues of a device may do so at the same time. */
 static __always_inline void ms_iotlb_missed(struct ms_iotlb_dev *v, u64 iova)
 {
@@ -197,9 +207,12 @@ static __always_inline void ms_iotlb_missed(struct ms_iotlb_dev *v, u64 iova)
 /* A map was added: whoever waits for an address inside it waits no longer. */
 static __always_inline void ms_iotlb_added(struct ms_iotlb_dev *v, u64 start, u64 last)
 {
+	struct ms_config *config = ms_config_get();
 	u64 now = bpf_ktime_get_ns(), since;
 	u32 i;
 
+	if (config && config->iotlb_wakes)
+		return;
 	for (i = 0; i < MS_IOTLB_WAITS; i++) {
 		struct ms_iotlb_wait *w = &v->wait[i];
 
@@ -208,6 +221,19 @@ static __always_inline void ms_iotlb_added(struct ms_iotlb_dev *v, u64 start, u6
 		since = __sync_lock_test_and_set(&w->since_ns, 0);
 		if (since > 1)
 			ms_hist_add(&v->service, now > since ? now - since : 0);
+	}
+}
+
+/* The same by vhost itself, which says how long it was; queues wait each by itself. */
+static __always_inline void ms_iotlb_woken(struct ms_iotlb_dev *v, u64 iova, u64 waited)
+{
+	for (u32 i = 0; i < MS_IOTLB_WAITS; i++) {
+		struct ms_iotlb_wait *w = &v->wait[i];
+
+		if (w->since_ns <= 1 || w->iova != iova)
+			continue;
+		if (__sync_lock_test_and_set(&w->since_ns, 0) > 1)
+			ms_hist_add(&v->service, waited);
 	}
 }
 

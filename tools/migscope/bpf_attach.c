@@ -342,6 +342,7 @@ static void set_config(struct bpf_host *host, bool seeded)
 		.stall_by_run = bpf_host_has(host, "vcpu_run"),
 		.ends = bpf_host_has(host, "vm_destroy"),
 		.iotlb_ends = bpf_host_has(host, "iotlb_dev_end"),
+		.iotlb_wakes = bpf_host_has(host, "iotlb_wake_event"),
 		.vfio_ends = bpf_host_has(host, "vfio_release"),
 		.build = host_build(),
 		.since_ns = host->since * 1e9,
