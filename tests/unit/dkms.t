@@ -97,7 +97,7 @@ mkdir -p "$2/modules/updates/dkms"
 cp "$3"/*.ko* "$2/modules/updates/dkms/"
 mount --bind "$2/modules" "/lib/modules/$1"
 depmod "$1"
-modprobe vhost_net vhost_iotlb
+modprobe vhost_net
 modprobe -a kvm_amd vfio vhost_vdpa
 build/migscope doctor -j | jq -rc '.modules[] | [.module, .state] | join(" ")'
 GUEST
