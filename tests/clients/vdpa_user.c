@@ -12,10 +12,11 @@
  *		nothing was written
  *   unmapped	what was mapped, is not any more: data, then the ring
  *   hostile	requests that would leave the disk
- *   reset	what was kicked just before a reset is not done after it; maps are kept or
- *		dropped as was agreed
+ *   reset	what was kicked just before a reset is not done after it; maps are kept
  *   suspend	what is kicked meanwhile is done when it is resumed, and not before
  *   queue	sizes and indices that no queue has
+ *   faults	each allocation of an unmap fails in turn: the device does not reach what was
+ *		to go, whatever is said about it
  * For a network card:
  *   spaces	the control queue in an address space of its own: what is mapped in the
  *		other is not reached
@@ -41,6 +42,8 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "fail_nth.h"
 
 /* younger than the headers of some machines */
 #ifndef VHOST_VDPA_RESUME
@@ -410,6 +413,36 @@ static void unmapped(void)
 	close_device();
 }
 
+static void faults(void)
+{
+	unsigned int n;
+	bool hit;
+
+	start_disk();
+	fill(1);
+	check(request(VIRTIO_BLK_T_OUT, 0, PAGE) == VIRTIO_BLK_S_OK);
+	for (n = 1, hit = true; hit; n++) {
+		int ret;
+
+		fail_nth(n);
+		ret = message(0, VHOST_IOTLB_INVALIDATE, DATA + 1, PAGES - DATA - 1);
+		hit = fail_nth_end();
+		check(!ret || (hit && errno == ENOMEM));
+		check(request(VIRTIO_BLK_T_IN, 0, PAGE) == VIRTIO_BLK_S_IOERR);
+		fail_nth(n);
+		ret = message(0, VHOST_IOTLB_UPDATE, DATA + 1, PAGES - DATA - 1);
+		hit |= fail_nth_end();
+		check(!ret || errno == ENOMEM);
+		if (ret)
+			map(0, DATA + 1, PAGES - DATA - 1);
+		memset(page(DATA + 1), 0, PAGE);
+		check(request(VIRTIO_BLK_T_IN, 0, PAGE) == VIRTIO_BLK_S_OK);
+		check_fill(1, PAGE);
+	}
+	check(n > 2);
+	close_device();
+}
+
 static void hostile(void)
 {
 	struct virtio_blk_discard_write_zeroes zeroes = { .sector = CAPACITY - 1, .num_sectors = 2 };
@@ -479,7 +512,7 @@ static void reset(void)
 		check(status() == 0);
 		close_device();
 	}
-	/* without PERSIST a reset drops what was mapped: the same map can be made again */
+	/* a reset keeps what was mapped, agreed or not */
 	start_disk();
 	set_status(0);
 	negotiate(MODERN);
@@ -487,9 +520,7 @@ static void reset(void)
 	set_fds(0);
 	enable(0);
 	driver_ok();
-	ask(VIRTIO_BLK_T_FLUSH, 0, 0);
-	kick(0);
-	check(breaks() && used(0) == 0);
+	check(request(VIRTIO_BLK_T_FLUSH, 0, 0) == VIRTIO_BLK_S_OK);
 	close_device();
 }
 
@@ -767,7 +798,7 @@ static const struct {
 } whats[] = {
 	{ "blocks", blocks }, { "nothing", nothing },
 	{ "unmapped", unmapped }, { "hostile", hostile }, { "reset", reset },
-	{ "suspend", suspend }, { "queue", queue }, { "spaces", spaces },
+	{ "suspend", suspend }, { "queue", queue }, { "faults", faults }, { "spaces", spaces },
 	{ "control", control }, { "config", config }, { "loop", loop },
 };
 
