@@ -1,0 +1,124 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# migscope: vm=6.12 timeout=400 own
+#
+# DPDK's testpmd with a simulated vDPA card as its port: frames of a file go out by it,
+# come back, and what is written to another file is the same. By addresses of the process:
+# with physical ones (--iova-mode=pa) DPDK 22.11 maps those, but says where its rings are by
+# addresses of the process, so that no device finds them; ours says that it needs a reset.
+. "${0%/*}/../tap.sh"
+. "${0%/*}/../lib/ours.sh"
+
+trace=/sys/kernel/tracing/instances/vdpa_dpdk_test
+mac=52:54:00:12:34:56
+# testpmd drops what its queue of 256 has no room for
+frames=100
+
+# shellcheck disable=SC2317 # by trap
+cleanup() {
+	exec 7>&- || :
+	umount "$TAP_TMP/huge" 2>/dev/null || :
+	echo 0 >/proc/sys/vm/nr_hugepages
+	modprobe -qr vdpa_sim_net || :
+	rmdir "$trace" 2>/dev/null || :
+	modprobe -qr vhost_vdpa vdpa || :
+	rm -rf "$TAP_TMP"
+}
+trap cleanup EXIT
+
+modprobe -qr virtio_vdpa
+modprobe -a vhost_vdpa vdpa || bail_out "no vhost_vdpa"
+mkdir "$trace"
+echo 1 >"$trace/events/vhost_vdpa/enable"
+ulimit -l unlimited
+mkdir "$TAP_TMP/huge"
+echo 128 >/proc/sys/vm/nr_hugepages
+mount -t hugetlbfs none "$TAP_TMP/huge" || bail_out "no huge pages"
+
+# of all sizes, to the card's own address
+python3 - "$TAP_TMP/in" $frames $mac <<'PYTHON'
+import random, struct, sys
+path, frames, mac = sys.argv[1], int(sys.argv[2]), bytes.fromhex(sys.argv[3].replace(':', ''))
+random.seed(7)
+with open(path, 'wb') as out:
+    out.write(struct.pack('<IHHiIII', 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
+    for n in range(frames):
+        frame = mac + b'\x02\0\0\0\0\x33\x88\xb5' + random.randbytes(random.randint(46, 1500))
+        out.write(struct.pack('<IIII', n, 0, len(frame), len(frame)) + frame)
+PYTHON
+# what is in a file of frames, without when they came
+bodies() {
+	python3 - "$1" <<'PYTHON'
+import struct, sys
+data, at = open(sys.argv[1], 'rb').read(), 24
+while at < len(data):
+    size = struct.unpack_from('<I', data, at + 8)[0]
+    print(data[at + 16:at + 16 + size].hex())
+    at += 16 + size
+PYTHON
+}
+
+# device PARAMETER...: of the simulator
+device() {
+	modprobe -qr vdpa_sim_net
+	modprobe vdpa_sim "$@" || bail_out "no simulator"
+	modprobe vdpa_sim_net || bail_out "no simulated card"
+	vdpa dev add name card mgmtdev vdpasim_net mac $mac || bail_out "no device"
+	for ((tries = 0; tries < 100; tries++)); do
+		node=$(compgen -G "/sys/bus/vdpa/devices/card/vhost-vdpa-*") || :
+		node=/dev/${node##*/}
+		[ ! -c "$node" ] || return 0
+		sleep 0.1
+	done
+	bail_out "$node does not come"
+}
+stat_of() { vdpa -jp dev vstats show card qidx "$1" | sed -n "s/.*\"$2\": *\([0-9]*\).*/\1/p"; }
+mapped() { grep -c " vhost_vdpa_$1: .* error 0 " "$trace/trace"; }
+
+# testpmd WORDS MODE: the file's port is forwarded to the card's, and back
+testpmd() {
+	local words=$1 mode=$2 pid i sent received
+	rm -f "$TAP_TMP/out" "$TAP_TMP/tell" "$TAP_TMP/log"
+	mkfifo "$TAP_TMP/tell"
+	echo >"$trace/trace"
+	stdbuf -oL dpdk-testpmd -l 0,1 -m 128 --huge-dir "$TAP_TMP/huge" --file-prefix migscope --no-pci --no-telemetry \
+		--iova-mode="$mode" --vdev="net_virtio_user0,path=$node,mac=$mac,queue_size=256" \
+		--vdev="net_pcap0,rx_pcap=$TAP_TMP/in,tx_pcap=$TAP_TMP/out" \
+		-- -i --no-flush-rx --total-num-mbufs=2048 <"$TAP_TMP/tell" >"$TAP_TMP/log" 2>&1 &
+	pid=$!
+	exec 7>"$TAP_TMP/tell"
+	echo start >&7
+	# what came back was written by then, if not to the file yet
+	for ((i = 0; i < 200; i++)); do
+		kill -0 $pid 2>/dev/null || break
+		echo "show port stats 1" >&7
+		sleep 0.5
+		! grep -q "TX-packets: $frames " "$TAP_TMP/log" || break
+	done
+	sent=$(stat_of 1 'tx packets') received=$(stat_of 0 'rx packets')
+	printf 'stop\nquit\n' >&7 2>/dev/null || :
+	exec 7>&-
+	for ((i = 0; i < 300; i++)); do
+		kill -0 $pid 2>/dev/null || break
+		sleep 0.2
+	done
+	kill -KILL $pid 2>/dev/null || :
+	wait $pid 2>/dev/null
+	is "$words: testpmd ended by itself" $? 0 || diag "$(tail -n 20 "$TAP_TMP/log")"
+	like "$words: it took the mode that it was told" "$(cat "$TAP_TMP/log")" "EAL: Selected IOVA mode '${mode^^}'"
+	is "$words: the card sent all" "$sent" $frames
+	is "$words: and all came back" "$received" $frames
+	bodies "$TAP_TMP/in" >"$TAP_TMP/in.text"
+	bodies "$TAP_TMP/out" >"$TAP_TMP/out.text"
+	ok "$words: as they were sent" cmp "$TAP_TMP/in.text" "$TAP_TMP/out.text"
+	num "$words: it mapped memory" "$(mapped map)" -ge 1
+	is "$words: nothing failed" "$(grep -c ' error -' "$trace/trace")" 0
+}
+
+device use_va=0
+is_ours vdpa vhost_vdpa vhost vhost_iotlb vringh vdpa_sim vdpa_sim_net
+testpmd "addresses of the process" va
+num "addresses of the process: they are the device's, too" \
+    "$(grep -c ' vhost_vdpa_map: .* iova 0x[1-9a-f][0-9a-f]\{8,\} ' "$trace/trace")" -ge 1
+
+done_testing
