@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,debug timeout=400 needs=qemu own
+# migscope: vm=6.12 timeout=600 needs=qemu own
 #
 # QEMU with a vDPA device: a guest under KVM exchanges frames by it, over pinned memory
 # and over a shared file's; the same through QEMU's shadow virtqueue; and that guest migrates
@@ -81,6 +81,7 @@ guest "pinned memory" "${mac[@]}" "${nodes[0]}"
 num "all of its memory was mapped" "$(pages map)" -ge 4000
 num "its kicks came by eventfd" "$(events vdpa_vq_kick)" -ge 50
 num "and interrupts went back" "$(events vdpa_vq_callback)" -ge 50
+num "to the guest" "$(result .irqs)" -ge 20
 
 guest "shadow virtqueue" "${mac[@]}" --svq "${nodes[0]}"
 
