@@ -93,6 +93,7 @@ void type1_dirty_forget(struct type1_map *map)
 			bitmap_zero(chunk->dirty, chunk->npages);
 			chunk->marked = false;
 		}
+		cond_resched();
 	}
 }
 
@@ -337,8 +338,10 @@ u64 type1_dirty_count(struct type1_container *c, u64 iova, u64 last)
 			n += map_npages(map);
 			continue;
 		}
-		xa_for_each(&map->chunks, at, chunk)
+		xa_for_each(&map->chunks, at, chunk) {
 			n += chunk_count(chunk);
+			cond_resched();
+		}
 	}
 	return n;
 }

@@ -187,7 +187,7 @@ static int replay(struct type1_container *c, struct iommu_domain *domain)
 
 unpin:
 	type1_runs_unpin(map);
-	type1_uncharge(map, map->charged - map->npinned_ours);
+	type1_uncharge(map, map->charged - map->npinned_charged);
 undo:
 	for (undo = type1_map_any(c); undo; undo = type1_map_after(undo)) {
 		if (undo == map)
@@ -195,7 +195,7 @@ undo:
 		if (!domain_unmap(domain, undo->iova, undo->last - undo->iova + 1) || !first)
 			continue;
 		type1_runs_unpin(undo);
-		type1_uncharge(undo, undo->charged - undo->npinned_ours);
+		type1_uncharge(undo, undo->charged - undo->npinned_charged);
 	}
 	return err;
 }
@@ -208,7 +208,7 @@ static void unplay(struct type1_container *c)
 	for (map = type1_map_any(c); map; map = type1_map_after(map)) {
 		if (type1_domains_unmap(c, map))
 			type1_runs_unpin(map);
-		type1_uncharge(map, map->charged - map->npinned_ours);
+		type1_uncharge(map, map->charged - map->npinned_charged);
 	}
 }
 

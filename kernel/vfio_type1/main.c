@@ -309,6 +309,7 @@ static void *type1_open(unsigned long kind)
 	c->pgsizes = PAGE_MASK;
 	c->v2 = kind != VFIO_TYPE1_IOMMU;
 	c->nesting = kind == VFIO_TYPE1_NESTING_IOMMU;
+	trace_vfio_container_open(c, c->avail);
 	return c;
 }
 

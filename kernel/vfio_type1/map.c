@@ -278,8 +278,10 @@ static int unmap_vaddr(struct type1_container *c, u64 iova, u64 last, u64 *size)
 }
 
 /*
- * Return: 0, @last made less where the first interface has it so: there an unmap
- * takes whole mappings that begin in the range, up to the first that does not.
+ * The first interface takes the mappings that begin in the range, whole, and none where
+ * one lies across its begin.
+ *
+ * Return: 0, and @last; -ENOENT where there is nothing to do; -EINVAL
  */
 static int unmap_check(struct type1_container *c, const struct vfio_iommu_type1_dma_unmap *req,
 		       u64 *last)

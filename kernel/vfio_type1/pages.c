@@ -221,33 +221,30 @@ static int runs_add(struct type1_map *map, unsigned long pfn, unsigned long n, b
 /*
  * Note what was grabbed. What could not be noted is let go of.
  *
- * Return: how many pages are charged for: neither those that are not ours, nor
- * those that were, when a device pinned them.
+ * Return: how many pages are charged for: not those that were already, when a device
+ * pinned them.
  */
 static long runs_note(struct type1_map *map, unsigned long index, struct page **pages,
 		      unsigned long pfn, unsigned long n)
 {
 	unsigned long i, charge = 0;
-	bool ours;
 	int err;
 
 	if (!pages[0])
 		return runs_add(map, pfn, n, false);
 
 	for (i = 0; i < n; i++) {
-		ours = !PageReserved(pages[i]);
-		err = runs_add(map, page_to_pfn(pages[i]), 1, ours);
+		err = runs_add(map, page_to_pfn(pages[i]), 1, true);
 		if (err)
 			goto release;
-		if (ours && !(map->npinned && type1_is_pinned(map, index + i)))
+		if (type1_page_charged(pages[i]) &&
+		    !(map->npinned && type1_is_pinned(map, index + i)))
 			charge++;
 	}
 	return charge;
 
 release:
-	for (; i < n; i++)
-		if (!PageReserved(pages[i]))
-			unpin_user_page(pages[i]);
+	unpin_user_pages(pages + i, n - i);
 	return err;
 }
 

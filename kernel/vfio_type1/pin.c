@@ -118,7 +118,8 @@ static int pin_again(struct type1_run *pin, unsigned int n, struct page **pages)
 static int pin_first(struct type1_container *c, struct type1_map *map, unsigned long index,
 		     struct type1_run *pin, unsigned int n, struct page **pages)
 {
-	unsigned long pfn, ours = 0;
+	unsigned long pfn, charge = 0;
+	bool ours = true;
 	int err = 0;
 	long got, i;
 
@@ -130,7 +131,8 @@ static int pin_first(struct type1_container *c, struct type1_map *map, unsigned 
 		goto out;
 	}
 	if (!pages[0]) {
-		/* reserved, but at least there is a struct page to hand out */
+		/* none to pin, but at least there is a struct page to hand out */
+		ours = false;
 		for (i = 0; i < got && pfn_valid(pfn + i); i++)
 			pages[i] = pfn_to_page(pfn + i);
 		got = i;
@@ -143,12 +145,12 @@ static int pin_first(struct type1_container *c, struct type1_map *map, unsigned 
 		pin[i] = (struct type1_run) {
 			.pfn	= page_to_pfn(pages[i]),
 			.n	= 1,
-			.ours	= !PageReserved(pages[i]),
+			.ours	= ours,
 		};
-		ours += pin[i].ours;
+		charge += type1_page_charged(pages[i]);
 	}
 	if (list_empty(&c->domains))
-		err = type1_charge(map, ours);
+		err = type1_charge(map, charge);
 	if (err) {
 		for (i = 0; i < got; i++) {
 			type1_release_run(&pin[i], 0);
@@ -156,7 +158,7 @@ static int pin_first(struct type1_container *c, struct type1_map *map, unsigned 
 		}
 		goto out;
 	}
-	map->npinned_ours += ours;
+	map->npinned_charged += charge;
 out:
 	mmput(map->mm);
 	return err ?: got;
@@ -218,7 +220,7 @@ static unsigned int unpin_some(struct type1_container *c, const struct stretch *
 	struct type1_chunk *chunk = type1_chunk(s->map, s->index);
 	unsigned int at = s->index % TYPE1_CHUNK_PAGES;
 	unsigned int word = at / LEAF_PINS, bit = at % LEAF_PINS;
-	unsigned int end = bit + s->n, nr = 0, gone = 0;
+	unsigned int end = bit + s->n, nr = 0, gone = 0, charged = 0;
 	struct page *pages[LEAF_PINS];
 	struct type1_run *leaf;
 
@@ -228,6 +230,7 @@ static unsigned int unpin_some(struct type1_container *c, const struct stretch *
 	for (; bit < end; bit++) {
 		if (!(chunk->pinned[word] & BIT(bit)) || --leaf[bit].n)
 			continue;
+		charged += type1_page_charged(pin_page(&leaf[bit]));
 		if (leaf[bit].ours)
 			pages[nr++] = pin_page(&leaf[bit]);
 		leaf[bit] = (struct type1_run) { };
@@ -242,12 +245,12 @@ static unsigned int unpin_some(struct type1_container *c, const struct stretch *
 		return 0;
 	chunk->npinned -= gone;
 	s->map->npinned -= gone;
-	s->map->npinned_ours -= nr;
+	s->map->npinned_charged -= charged;
 	c->npinned -= gone;
 	leaf_trim(c, chunk, word);
 	unpin_user_pages_dirty_lock(pages, nr, s->map->prot & IOMMU_WRITE);
 	if (list_empty(&c->domains))
-		type1_uncharge(s->map, nr);
+		type1_uncharge(s->map, charged);
 	return gone;
 }
 
@@ -429,17 +432,12 @@ static ssize_t rw_some(struct type1_container *c, struct type1_map *map, u64 off
 	return count - left;
 }
 
-int type1_dma_rw(void *data, dma_addr_t iova, void *buf, size_t count, bool write)
+static int rw_range(struct type1_container *c, u64 iova, void *buf, size_t count, bool write)
 {
-	struct type1_container *c = data;
 	struct type1_map *map;
 	ssize_t done = 0;
 	size_t want;
 	int err = 0;
-
-	mutex_lock(&c->lock);
-	if (c->nr_no_vaddr)
-		err = -EBUSY;
 
 	while (!err && count) {
 		map = type1_map_at(c, iova);
@@ -462,6 +460,19 @@ int type1_dma_rw(void *data, dma_addr_t iova, void *buf, size_t count, bool writ
 				err = -EINVAL;
 		}
 	}
+	return err;
+}
+
+int type1_dma_rw(void *data, dma_addr_t iova, void *buf, size_t count, bool write)
+{
+	u64 began = trace_vfio_rw_enabled() ? ktime_get_ns() : 0;
+	struct type1_container *c = data;
+	int err;
+
+	mutex_lock(&c->lock);
+	err = c->nr_no_vaddr ? -EBUSY : rw_range(c, iova, buf, count, write);
+	if (began)
+		trace_vfio_rw(c, iova, count, write, ktime_get_ns() - began, err);
 	mutex_unlock(&c->lock);
 	return err;
 }

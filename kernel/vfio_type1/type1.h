@@ -30,8 +30,8 @@ static_assert(BITS_PER_LONG == 64);
 
 /*
  * Pages that lie one behind the other. Of a run, @n is how many; of a pin, which is of
- * a single page, how many times it is held. What is not @ours - reserved pages and
- * memory without a struct page - is neither charged to anybody nor given back.
+ * a single page, how many times it is held. What is not @ours - memory without a struct
+ * page, or with one that nobody manages - could not be pinned and is not given back.
  */
 struct type1_run {
 	u64	pfn:40,
@@ -80,7 +80,7 @@ struct type1_map {
 	struct mm_struct	*mm;		/* grabbed, not held */
 	unsigned long		charged;	/* pages of mm->locked_vm */
 	unsigned long		npinned;	/* pages that devices hold */
-	unsigned long		npinned_ours;	/* those of them that are charged for */
+	unsigned long		npinned_charged; /* those of them that are charged for */
 	struct xarray		chunks;
 	struct type1_run	*runs;		/* what IOMMUs translate to */
 	unsigned long		nr_runs;
@@ -131,6 +131,12 @@ struct type1_container {
 	struct type1_run	*spare_leaf;
 	unsigned long		*spare_pinned;
 };
+
+/* The machine's own pages - of zeros, of the vDSO - are there for all: nobody pays for them. */
+static inline bool type1_page_charged(struct page *page)
+{
+	return !PageReserved(page);
+}
 
 static inline unsigned long map_npages(const struct type1_map *map)
 {

@@ -15,6 +15,25 @@
 
 #include <linux/tracepoint.h>
 
+/* It is new: nothing is mapped, no device is there, and @avail mappings are allowed. */
+TRACE_EVENT(vfio_container_open,
+	TP_PROTO(const void *container, u32 avail),
+
+	TP_ARGS(container, avail),
+
+	TP_STRUCT__entry(
+		__field(const void *,	container)
+		__field(u32,		avail)
+	),
+
+	TP_fast_assign(
+		__entry->container	= container;
+		__entry->avail		= avail;
+	),
+
+	TP_printk("container %p avail %u", __entry->container, __entry->avail)
+);
+
 TRACE_EVENT(vfio_container_release,
 	TP_PROTO(void *container),
 
@@ -202,6 +221,35 @@ DEFINE_EVENT(vfio_dirty_switch, vfio_dirty_start,
 DEFINE_EVENT(vfio_dirty_switch, vfio_dirty_stop,
 	TP_PROTO(void *container, u32 maps, u32 changed, u64 ns, int err),
 	TP_ARGS(container, maps, changed, ns, err)
+);
+
+/* The CPU read or wrote memory for a device. After an error some of @bytes may have been moved. */
+TRACE_EVENT(vfio_rw,
+	TP_PROTO(const void *container, u64 iova, u64 bytes, bool write, u64 ns, int err),
+
+	TP_ARGS(container, iova, bytes, write, ns, err),
+
+	TP_STRUCT__entry(
+		__field(const void *,	container)
+		__field(u64,		iova)
+		__field(u64,		bytes)
+		__field(u64,		ns)
+		__field(int,		err)
+		__field(u8,		write)
+	),
+
+	TP_fast_assign(
+		__entry->container	= container;
+		__entry->iova		= iova;
+		__entry->bytes		= bytes;
+		__entry->ns		= ns;
+		__entry->err		= err;
+		__entry->write		= write;
+	),
+
+	TP_printk("container %p iova 0x%llx bytes %llu write %u ns %llu error %d",
+		  __entry->container, __entry->iova, __entry->bytes, __entry->write,
+		  __entry->ns, __entry->err)
 );
 
 /*

@@ -328,6 +328,37 @@ void *reserve(u64 bytes)
 	return p;
 }
 
+long pins_left(void)
+{
+	int fd = open("/proc/sys/vm/stat_refresh", O_WRONLY);
+	FILE *f = fopen("/proc/vmstat", "re");
+	long pins = 0, n;
+	char line[256];
+
+	/* each CPU counts for itself, and hands in when there is enough */
+	if (fd < 0 || write(fd, "1", 1) != 1 || !f)
+		bail_out("/proc/vmstat");
+	close(fd);
+	rewind(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "nr_foll_pin_acquired %ld", &n) == 1)
+			pins += n;
+		if (sscanf(line, "nr_foll_pin_released %ld", &n) == 1)
+			pins -= n;
+	}
+	fclose(f);
+	return pins;
+}
+
+void *reserved_page(const struct container *c, int device)
+{
+	void *page = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, c->device[device], 0);
+
+	if (page == MAP_FAILED)
+		bail_out("a device's reserved page");
+	return page;
+}
+
 long locked_pages(void)
 {
 	FILE *f = fopen("/proc/self/status", "re");

@@ -58,6 +58,10 @@ void *memory(u64 bytes);
 void *reserve(u64 bytes);
 /* Pages that this process has locked, as the kernel counts them. */
 long locked_pages(void);
+/* Pins for good less those that were let go of, in the whole machine. */
+long pins_left(void);
+/* The reserved page of a device of vfio_probe */
+void *reserved_page(const struct container *c, int device);
 
 #define START	VFIO_IOMMU_DIRTY_PAGES_FLAG_START
 #define STOP	VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP

@@ -303,6 +303,26 @@ static void limited(void)
 	munmap(mem, 128 * PAGE);
 }
 
+/* What nobody has to pay for is pinned all the same, and has to be let go of. */
+static void test_reserved(void)
+{
+	struct container c;
+	long before;
+	void *page;
+
+	probe_container(&c, VFIO_TYPE1v2_IOMMU, 1);
+	page = reserved_page(&c, 0);
+	dma_map(&c, 0, page, PAGE, READ);
+	before = pins_left();
+	IS(pin(&c, 0, 0, 1, READ), 1, "reserved: it can be pinned");
+	IS(pins_left(), before + 1, "reserved: and is");
+	IS(locked_pages(), 0, "reserved: nobody pays");
+	unpin(&c, 0, 0, 1);
+	IS(pins_left(), before, "reserved: it is let go of");
+	munmap(page, PAGE);
+	container_close(&c);
+}
+
 static void test_let_go(void)
 {
 	char *mem = memory(64 * PAGE);
@@ -436,6 +456,7 @@ int main(void)
 	test_v1();
 	test_dirty();
 	test_pin();
+	test_reserved();
 	test_let_go();
 	test_threads();
 	test_groups();

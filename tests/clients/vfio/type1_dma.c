@@ -254,8 +254,9 @@ static void test_scope(void)
 /* The one that pins is first; a mapping that an IOMMU cannot have keeps it out. */
 static void test_late(void)
 {
-	char *mem = memory(64 * PAGE);
+	char *mem = memory(64 * PAGE), *page;
 	struct edu e;
+	long pins;
 	int i;
 
 	probe_container(&e.c, VFIO_TYPE1v2_IOMMU, 1);
@@ -277,6 +278,14 @@ static void test_late(void)
 	edu_ready(&e, i);
 	IS(locked_pages(), 64, "all is charged, what was pinned once");
 	OK(copies(&e, mem, 0x100000, 0, 63), "it reaches its memory");
+
+	page = reserved_page(&e.c, 0);
+	pins = pins_left();
+	IS(dma_map(&e.c, 0x300000, page, PAGE, READ), 0, "a page that is reserved");
+	IS(locked_pages(), 64, "nobody pays for it");
+	IS(dma_unmap(&e.c, 0x300000, PAGE, 0, NULL), 0, "it is unmapped");
+	IS(pins_left(), pins, "and let go of");
+	munmap(page, PAGE);
 	munmap((void *)e.bar, e.bar_size);
 	container_close(&e.c);
 	IS(locked_pages(), 0, "closed: nothing is charged");

@@ -4,6 +4,7 @@
  * device would, by calls that user space cannot make itself.
  */
 #include <linux/highmem.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/platform_device.h>
@@ -38,6 +39,7 @@ struct probe {
 };
 
 static struct platform_device *pdevs[DEVICES_MAX];
+static struct page *reserved;
 
 static struct probe *to_probe(struct vfio_device *vdev)
 {
@@ -294,11 +296,18 @@ static void probe_close(struct vfio_device *vdev)
 	mutex_unlock(&probe->lock);
 }
 
+/* A page that is there for all, as of the kernel's own image */
+static int probe_mmap(struct vfio_device *vdev, struct vm_area_struct *vma)
+{
+	return vm_insert_page(vma, vma->vm_start, reserved);
+}
+
 static const struct vfio_device_ops probe_ops = {
 	.name		= "vfio-probe",
 	.init		= probe_init_device,
 	.close_device	= probe_close,
 	.ioctl		= probe_ioctl,
+	.mmap		= probe_mmap,
 	.dma_unmap	= probe_dma_unmap,
 	.bind_iommufd	= vfio_iommufd_emulated_bind,
 	.unbind_iommufd	= vfio_iommufd_emulated_unbind,
@@ -345,9 +354,13 @@ static int __init vfio_probe_init(void)
 
 	if (!devices || devices > DEVICES_MAX)
 		return -EINVAL;
+	reserved = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	if (!reserved)
+		return -ENOMEM;
+	SetPageReserved(reserved);
 	err = platform_driver_register(&probe_driver);
 	if (err)
-		return err;
+		goto free;
 	for (i = 0; i < devices; i++) {
 		pdevs[i] = platform_device_register_simple("vfio_probe", i, NULL, 0);
 		if (IS_ERR(pdevs[i])) {
@@ -361,6 +374,9 @@ unregister:
 	while (i--)
 		platform_device_unregister(pdevs[i]);
 	platform_driver_unregister(&probe_driver);
+free:
+	ClearPageReserved(reserved);
+	__free_page(reserved);
 	return err;
 }
 
@@ -371,6 +387,8 @@ static void __exit vfio_probe_exit(void)
 	for (i = 0; i < devices; i++)
 		platform_device_unregister(pdevs[i]);
 	platform_driver_unregister(&probe_driver);
+	ClearPageReserved(reserved);
+	__free_page(reserved);
 }
 
 module_init(vfio_probe_init);

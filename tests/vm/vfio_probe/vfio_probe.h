@@ -16,6 +16,7 @@ struct probe_pin {
 	__u32	prot;		/* of IOMMU_READ 1, IOMMU_WRITE 2 */
 };
 
+/* A page that a device maps, of its file at 0, is reserved: nobody pays for it. */
 #define PROBE_PIN	_IO(VFIO_TYPE, VFIO_BASE + 100)
 #define PROBE_UNPIN	_IO(VFIO_TYPE, VFIO_BASE + 101)
 
