@@ -94,7 +94,8 @@ static __always_inline void ms_page_seen(struct ms_walk *w, struct ms_entry *ent
 /* A few entries more; they lie beside each other but where the ring begins anew. */
 static long ms_entries_seen(u64 i, struct ms_walk *w)
 {
-	struct ms_entry entry[MS_ENTRIES];
+	/* before 6.3 a helper must not be given what was not written (6715df8d5d24) */
+	struct ms_entry entry[MS_ENTRIES] = {};
 	u32 n = w->end - w->at, from = w->at & (w->size - 1);
 
 	if (n > MS_ENTRIES)
