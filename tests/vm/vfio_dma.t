@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,debug timeout=300 iommu long
+# migscope: vm=6.12,debug timeout=300 iommu
 #
 # Our type1 backend with an IOMMU: the stock vfio-pci assigns QEMU's edu, which does DMA.
 . "${0%/*}/../tap.sh"
