@@ -102,6 +102,8 @@ static long ms_entries_seen(u64 i, struct ms_walk *w)
 		n = MS_ENTRIES;
 	if (n > w->size - from)
 		n = w->size - from;
+	/* the compiler knows the bound; the verifier has to see it */
+	barrier_var(n);
 	if (!n || n > MS_ENTRIES)
 		return 1;
 	w->at += n;
