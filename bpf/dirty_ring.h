@@ -47,15 +47,14 @@ static __always_inline void ms_ring_write(struct ms_ring *r)
 	__sync_fetch_and_add(&r->seq, 1);
 }
 
-/* What a ring that is gone has pushed goes to its VM; @dirty is its last index known. */
-static __always_inline void ms_ring_close(struct ms_ring *r, struct ms_ring_vm *v, u32 dirty)
+/* What a ring that is gone has pushed goes to its VM. */
+static __always_inline void ms_ring_close(struct ms_ring_vm *v, u64 pushes, bool stalled)
 {
 	if (!v)
 		return;
-	__sync_fetch_and_add(&v->pushes, r->pushes + (dirty - r->last_dirty));
+	__sync_fetch_and_add(&v->pushes, pushes);
 	__sync_fetch_and_add(&v->rings_freed, 1);
-	ms_self_add(MS_SELF_RING_CHANGES, 1);
-	if (r->stall_since) {
+	if (stalled) {
 		__sync_fetch_and_add(&v->stalls_unfinished, 1);
 		ms_self_add(MS_SELF_STALLED, -1);
 	}
@@ -157,11 +156,13 @@ static __always_inline struct ms_ring *ms_ring_add(struct kvm_dirty_ring *ring, 
 static __always_inline void ms_ring_drop(u64 key, struct ms_ring *r, u32 dirty)
 {
 	struct ms_ring_vm *v = ms_ring_vm(r->vm);
-	struct ms_ring gone = *r;
+	/* not a copy of all of it: exact mode's stack has no room for two rings */
+	u64 pushes = r->pushes + (dirty - r->last_dirty);
+	bool stalled = r->stall_since;
 
 	/* of two who find it gone, one counts it */
 	if (!bpf_map_delete_elem(&ms_rings, &key))
-		ms_ring_close(&gone, v, dirty);
+		ms_ring_close(v, pushes, stalled);
 }
 
 /* A ring is born: what was at its address is gone. */
