@@ -17,7 +17,7 @@
 
 /* It is new: nothing is mapped, no device is there, and @avail mappings are allowed. */
 TRACE_EVENT(vfio_container_open,
-	TP_PROTO(const void *container, u32 avail),
+	TP_PROTO(void *container, u32 avail),
 
 	TP_ARGS(container, avail),
 
@@ -225,7 +225,7 @@ DEFINE_EVENT(vfio_dirty_switch, vfio_dirty_stop,
 
 /* The CPU read or wrote memory for a device. After an error some of @bytes may have been moved. */
 TRACE_EVENT(vfio_rw,
-	TP_PROTO(const void *container, u64 iova, u64 bytes, bool write, u64 ns, int err),
+	TP_PROTO(void *container, u64 iova, u64 bytes, bool write, u64 ns, int err),
 
 	TP_ARGS(container, iova, bytes, write, ns, err),
 
