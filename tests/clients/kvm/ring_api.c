@@ -283,6 +283,13 @@ static void test_slots(void)
 	v = &vm.vcpu[0];
 	a = vm_add_area(&vm, 1, AREA_GPA + 3 * PAGE, 500);
 	b = vm_add_area(&vm, 2, AREA_GPA + 1024 * PAGE, 500);
+	/* what a reset knows of the slots must not outlast it */
+	write_pages(v, a, 0, 1);
+	vcpu_run(v);
+	write_pages(v, b, 0, 1);
+	vcpu_run(v);
+	vcpu_harvest(v, UINT32_MAX, NULL, NULL);
+	vm_reset(&vm);
 	write_pages(v, a, 0, 500);
 	vcpu_run(v);
 	write_pages(v, b, 0, 500);
