@@ -11,8 +11,11 @@ static __noinline u32 ms_push_vm(u64 ring)
 	return r && r->vm == (u32)r->vm ? r->vm : 0;
 }
 
-/* Gives @ring a slot; its VM is known before anybody can find it there. */
-static __noinline int ms_push_take(u64 ring, u32 used)
+/*
+ * Gives @ring a slot; its VM is known before anybody can find it there. Inline: with one call
+ * more the stack of all of them is larger than what kernels before 6.13 take.
+ */
+static __always_inline int ms_push_take(u64 ring, u32 used)
 {
 	struct ms_push *free, *p = ms_push_search(ring, &free);
 	u32 vm = ms_push_vm(ring);

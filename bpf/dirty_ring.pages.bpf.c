@@ -117,18 +117,29 @@ static long ms_entries_seen(u64 i, struct ms_walk *w)
 	return 0;
 }
 
+/*
+ * The ring's state; NULL when it is not known since when it runs. A function of its own: the
+ * stack has no room for what it needs beside the walk.
+ */
+static __noinline struct ms_ring *ms_pages_ring(struct kvm_dirty_ring *ring)
+{
+	bool old;
+	struct ms_ring *r = ms_ring_get(ring, &old);
+
+	return old ? NULL : r;
+}
+
 SEC("tp_btf/kvm_dirty_ring_reset")
 int BPF_PROG(ms_ring_pages, struct kvm_dirty_ring *ring)
 {
 	struct ms_config *config = ms_config_get();
 	struct ms_walk w = {};
 	struct ms_ring *r;
-	bool old;
 
 	if (!ring || !config)
 		return 0;
-	r = ms_ring_get(ring, &old);
-	if (!r || old)
+	r = ms_pages_ring(ring);
+	if (!r)
 		return 0;
 	w.v = ms_state_of(&ms_page_vms, r->vm, &ms_page_vm_zero);
 	if (!w.v)
