@@ -117,6 +117,12 @@ static long ms_entries_seen(u64 i, struct ms_walk *w)
 	return 0;
 }
 
+/* Of this VM, made on first use. */
+static __noinline struct ms_page_vm *ms_page_vm(u64 vm)
+{
+	return ms_state_of(&ms_page_vms, vm, &ms_page_vm_zero);
+}
+
 /*
  * The ring's state; NULL when it is not known since when it runs. A function of its own: the
  * stack has no room for what it needs beside the walk.
@@ -141,7 +147,7 @@ int BPF_PROG(ms_ring_pages, struct kvm_dirty_ring *ring)
 	r = ms_pages_ring(ring);
 	if (!r)
 		return 0;
-	w.v = ms_state_of(&ms_page_vms, r->vm, &ms_page_vm_zero);
+	w.v = ms_page_vm(r->vm);
 	if (!w.v)
 		return 0;
 	w.entries = BPF_CORE_READ(ring, dirty_gfns);
