@@ -6,6 +6,13 @@
  */
 #include "vfio.h"
 
+static __always_inline void ms_vfio_scope(struct ms_vfio *v, u32 opaque, bool tracking)
+{
+	v->opaque = opaque;
+	v->tracking = tracking;
+	v->knows |= MS_VFIO_KNOWS_SCOPE;
+}
+
 SEC("tp_btf/vfio_container_release")
 int BPF_PROG(ms_vfio_release_event, const void *container)
 {
@@ -19,6 +26,18 @@ static __always_inline void ms_vfio_holds(struct ms_vfio *v, u32 maps, u32 avail
 	v->avail = avail;
 	v->limit = maps + avail;
 	v->knows |= MS_VFIO_KNOWS_AVAIL | MS_VFIO_KNOWS_MAPS;
+}
+
+SEC("tp_btf/vfio_container_open")
+int BPF_PROG(ms_vfio_open_event, const void *container, u32 avail)
+{
+	struct ms_vfio *v = ms_vfio_get(container);
+
+	if (!v)
+		return 0;
+	ms_vfio_holds(v, 0, avail);
+	ms_vfio_scope(v, 0, false);
+	return 0;
 }
 
 SEC("tp_btf/vfio_map")
@@ -86,8 +105,11 @@ int BPF_PROG(ms_vfio_start_event, const void *container, u32 maps, u32 changed, 
 {
 	struct ms_vfio *v = ms_vfio_get(container);
 
-	if (v)
-		ms_vfio_count(&v->op[MS_VFIO_START], err, 0, ns);
+	if (!v)
+		return 0;
+	ms_vfio_count(&v->op[MS_VFIO_START], err, 0, ns);
+	if (err >= 0)
+		v->tracking = true;
 	return 0;
 }
 
@@ -96,8 +118,11 @@ int BPF_PROG(ms_vfio_stop_event, const void *container, u32 maps, u32 changed, u
 {
 	struct ms_vfio *v = ms_vfio_get(container);
 
-	if (v)
-		ms_vfio_count(&v->op[MS_VFIO_STOP], err, 0, ns);
+	if (!v)
+		return 0;
+	ms_vfio_count(&v->op[MS_VFIO_STOP], err, 0, ns);
+	if (err >= 0)
+		v->tracking = false;
 	return 0;
 }
 
@@ -116,6 +141,24 @@ int BPF_PROG(ms_vfio_get_event, const void *container, u64 iova, u64 pages, u64 
 		return 0;
 	__sync_fetch_and_add(&s->bytes, bytes);
 	__sync_fetch_and_add(&s->dirty, dirty);
+	/* of a container that was there before us nobody else says it */
+	if (!(v->knows & MS_VFIO_KNOWS_SCOPE))
+		ms_vfio_scope(v, full, true);
+	return 0;
+}
+
+SEC("tp_btf/vfio_rw")
+int BPF_PROG(ms_vfio_rw_event, const void *container, u64 iova, u64 bytes, bool write, u64 ns, int err)
+{
+	struct ms_vfio *v = ms_vfio_get(container);
+	struct ms_vfio_stat *s;
+
+	if (!v)
+		return 0;
+	s = write ? &v->op[MS_VFIO_WRITE] : &v->op[MS_VFIO_READ];
+	ms_vfio_count(s, err, 0, ns);
+	if (err >= 0)
+		__sync_fetch_and_add(&s->bytes, bytes);
 	return 0;
 }
 
@@ -124,10 +167,7 @@ int BPF_PROG(ms_vfio_scope_event, const void *container, u32 opaque, bool tracki
 {
 	struct ms_vfio *v = ms_vfio_get(container);
 
-	if (!v)
-		return 0;
-	v->opaque = opaque;
-	v->tracking = tracking;
-	v->knows |= MS_VFIO_KNOWS_SCOPE;
+	if (v)
+		ms_vfio_scope(v, opaque, tracking);
 	return 0;
 }

@@ -63,4 +63,30 @@ _Static_assert(sizeof(struct ms_vfio) == sizeof(struct ms_owner) + 8 +
 	       MS_VFIO_OPS * (40 + sizeof(struct ms_time_hist)) + 16 + 24,
 	       "ms_vfio is shared with BPF");
 
+#define MS_MAX_VFIO_MIGS	256
+#define MS_VFIO_NAME_LEN	40	/* of a device: a UUID, most often */
+
+/* enum vfio_device_mig_state of the user API, in its order */
+#define MS_VFIO_STATE_NAMES						\
+	"error", "stop", "running", "stop_copy", "resuming", "running_p2p", "pre_copy",	\
+	"pre_copy_p2p"
+#define MS_VFIO_STATES		8
+
+/* Map ms_vfio_migs: id -> this: a device that can migrate, and the process that has it. */
+struct ms_vfio_mig {
+	struct ms_owner owner;
+	char name[MS_VFIO_NAME_LEN];
+	__u64 since_ns;			/* CLOCK_MONOTONIC when it came to its state */
+	__u64 steps;			/* from state to state */
+	__u64 errors;			/* steps that failed */
+	__u64 in_ns[MS_VFIO_STATES];	/* in each of those that it left */
+	struct ms_time_hist time;	/* of a step */
+	__u32 state;
+	__u32 protocol;			/* of the last step; 1: by its region, 2: by its feature */
+};
+
+_Static_assert(sizeof(struct ms_vfio_mig) == sizeof(struct ms_owner) + MS_VFIO_NAME_LEN + 24 +
+	       8 * MS_VFIO_STATES + sizeof(struct ms_time_hist) + 8,
+	       "ms_vfio_mig is shared with BPF");
+
 #endif

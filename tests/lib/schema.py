@@ -58,13 +58,19 @@ VFIO = {
     'read?': VFIO_OP, 'write?': VFIO_OP, 'pinned_pages?': COUNT, 'runs?': COUNT, 'mappings?': COUNT,
     'mappings_available?': COUNT, 'tracking?': BOOL, 'scope_full?': BOOL,
 }
+STATES = ('error', 'stop', 'running', 'stop_copy', 'resuming', 'running_p2p', 'pre_copy', 'pre_copy_p2p')
+MIGRATION = {
+    'state': STATES, 'protocol': COUNT, 'steps': COUNT, 'errors': COUNT, 'time': DURATIONS,
+    'seconds_in': {name + '?': SECONDS for name in STATES},
+}
 VDPA_OP = {'calls': COUNT, 'errors': COUNT, 'time': DURATIONS}
 VDPA_OPS = {}	# by name, whatever was called
 VDPA = {
     'ops?': VDPA_OPS, 'errors?': ERRORS, 'kicks?': COUNT, 'callbacks?': COUNT, 'mapped_pages?': COUNT, 'runs?': COUNT,
     'pinned_pages?': COUNT, 'pinned_limit_pages?': COUNT,
 }
-DEVICE = {'vm': TEXT, 'dev': TEXT, 'id': COUNT, 'pid': COUNT, 'alive': BOOL, 'vhost_iotlb?': IOTLB, 'vfio?': VFIO, 'vdpa?': VDPA}
+DEVICE = {'vm': TEXT, 'dev': TEXT, 'id': COUNT, 'pid': COUNT, 'alive': BOOL, 'vhost_iotlb?': IOTLB, 'vfio?': VFIO,
+          'migration?': MIGRATION, 'vdpa?': VDPA}
 LINE = {
     'schema': (1,), 'time': SECONDS, 'elapsed': SECONDS, 'interval': SECONDS, 'final': BOOL, 'exact': BOOL,
     'vms': [VM], 'devices': [DEVICE], 'not_measured': [MISSING], 'lost': LOST,

@@ -218,6 +218,9 @@ int main(int argc, char **argv)
 	dev.iotlb.hits = 900;
 	dev.iotlb.denied = 1;
 	dev.iotlb.errors[MS_ENOSPC] = 5;
+	dev.has_mig = true;
+	dev.mig.in_ns[2] = 12345678901;
+	dev.mig.in_ns[6] = 500000000;
 	dev.has_vdpa = true;
 	dev.vdpa.kicks = 30;
 	dev.vdpa.callbacks = 31;

@@ -478,6 +478,7 @@ void bpf_host_detach(struct bpf_host *host)
 		{ "ms_vdpas", sizeof(struct ms_vdpa) },
 		{ "ms_vfio_ids", sizeof(__u64) },
 		{ "ms_vfios", sizeof(struct ms_vfio) },
+		{ "ms_vfio_migs", sizeof(struct ms_vfio_mig) },
 	};
 	static const struct ms_push none[MS_PUSH_SLOTS];
 	const __u32 stalled = MS_SELF_STALLED, first = 0;

@@ -464,6 +464,8 @@ const struct metric metrics[] = {
 	  VFIO, METRIC_DEV, { NULL }, vfio_mappings },
 	{ "vfio_dma_mappings_available", METRIC_GAUGE, NULL, "Mappings that it may have beyond those.",
 	  VFIO, METRIC_DEV, { NULL }, vfio_available },
+	{ "vfio_migration_state_seconds", METRIC_COUNTER, "seconds",
+	  "Time that a device spent in a migration state.", VFIO, METRIC_DEV, { "state" }, vfio_states },
 
 	{ "qemu_rounds", METRIC_GAUGE, NULL, "QEMU's dirty-sync-count of its migration (--qmp).",
 	  QEMU, METRIC_VM, { NULL }, qemu_rounds },

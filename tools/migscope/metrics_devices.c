@@ -109,6 +109,18 @@ VFIO_STATE(vfio_tracking, MS_VFIO_KNOWS_SCOPE, at->dev->vfio.tracking != 0)
 VFIO_STATE(vfio_mappings, MS_VFIO_KNOWS_MAPS, at->dev->vfio.maps)
 VFIO_STATE(vfio_available, MS_VFIO_KNOWS_AVAIL, at->dev->vfio.avail)
 
+/* Only the states that it was in. */
+void vfio_states(const struct metric_at *at)
+{
+	static const char *const name[MS_VFIO_STATES] = { MS_VFIO_STATE_NAMES };
+
+	if (!at->dev->has_mig || !at->m->measured[MEASURE_VFIO_MIG])
+		return;
+	for (int i = 0; i < MS_VFIO_STATES; i++)
+		if (at->dev->mig.in_ns[i])
+			PUT(at, number(at->dev->mig.in_ns[i] / 1e9), name[i]);
+}
+
 /* Only what was asked of the device: there are many operations. */
 void vdpa_times(const struct metric_at *at)
 {

@@ -48,6 +48,7 @@ void vfio_scope(const struct metric_at *at);
 void vfio_tracking(const struct metric_at *at);
 void vfio_mappings(const struct metric_at *at);
 void vfio_available(const struct metric_at *at);
+void vfio_states(const struct metric_at *at);
 void vdpa_times(const struct metric_at *at);
 void vdpa_kicks(const struct metric_at *at);
 void vdpa_callbacks(const struct metric_at *at);

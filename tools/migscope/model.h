@@ -99,6 +99,9 @@ struct model_dev {
 	struct ms_vfio vfio;
 	unsigned int number;
 
+	bool has_mig;			/* a device that can migrate */
+	struct ms_vfio_mig mig;
+
 	bool has_vdpa;
 	struct ms_vdpa vdpa;
 };
@@ -137,6 +140,7 @@ enum model_measure {
 	MEASURE_VFIO_PINNED,		/* how much is pinned now */
 	MEASURE_VFIO_RW,
 	MEASURE_VFIO_STATE,		/* mappings, scope, as far as the container's state is known */
+	MEASURE_VFIO_MIG,		/* migration states of devices */
 	MEASURE_VDPA_OP,		/* at least status and configuration */
 	MEASURE_VDPA_OPS,		/* each operation of the bus */
 	MEASURE_VDPA_MESSAGE,

@@ -104,6 +104,24 @@ static struct json_object *vfio_object(const struct model *m, const struct model
 	return o;
 }
 
+static struct json_object *mig_object(const struct model_dev *d)
+{
+	static const char *const name[MS_VFIO_STATES] = { MS_VFIO_STATE_NAMES };
+	struct json_object *o = json_object_new_object(), *in = json_object_new_object();
+	const struct ms_vfio_mig *v = &d->mig;
+
+	json_add_string(o, "state", v->state < MS_VFIO_STATES ? name[v->state] : "unknown");
+	json_add_u64(o, "protocol", v->protocol);
+	json_add_u64(o, "steps", v->steps);
+	json_add_u64(o, "errors", v->errors);
+	json_add_time_hist(o, "time", &v->time);
+	for (int i = 0; i < MS_VFIO_STATES; i++)
+		if (v->in_ns[i])
+			json_add_double(in, name[i], v->in_ns[i] / 1e9);
+	json_add(o, "seconds_in", in);
+	return o;
+}
+
 static struct json_object *vdpa_object(const struct model *m, const struct model_dev *d)
 {
 	static const char *const key[MS_VDPA_OPS] = {
@@ -165,6 +183,8 @@ struct json_object *json_devices(const struct model *m)
 			json_add(o, "vhost_iotlb", iotlb_object(m, d));
 		if (d->has_vfio)
 			json_add(o, "vfio", vfio_object(m, d));
+		if (d->has_mig && m->measured[MEASURE_VFIO_MIG])
+			json_add(o, "migration", mig_object(d));
 		if (d->has_vdpa)
 			json_add(o, "vdpa", vdpa_object(m, d));
 		json_object_array_add(list, o);

@@ -125,6 +125,19 @@ static void put_vfio(FILE *out, const struct dev_row *r)
 		fputs(v->opaque ? ", everything counts as dirty" : ", tracking", out);
 }
 
+static const char *const mig_state[MS_VFIO_STATES] = { MS_VFIO_STATE_NAMES };
+
+static const char *mig_state_name(const struct ms_vfio_mig *v)
+{
+	return v->state < MS_VFIO_STATES ? mig_state[v->state] : "a state that has no name";
+}
+
+static bool mig_idle(const struct model_dev *d, const struct model_dev *old)
+{
+	return d->mig.steps == old->mig.steps && d->mig.errors == old->mig.errors &&
+	       d->mig.state == old->mig.state;
+}
+
 static const char *const vdpa_op[MS_VDPA_OPS] = {
 #define MS_VDPA_NAME(name)	[MS_VDPA_##name] = #name,
 	MS_VDPA_OPS_BUS(MS_VDPA_NAME)
@@ -179,13 +192,15 @@ void text_devices(FILE *out, const struct model *m, const struct model *before)
 		struct dev_row r = { m, d, old ? old : &nothing };
 
 		if (old && old->alive == d->alive && iotlb_idle(d, old) && vfio_idle(d, old) &&
-		    vdpa_idle(d, old))
+		    mig_idle(d, old) && vdpa_idle(d, old))
 			continue;
 		fprintf(out, "  %s %s:", d->vm, d->dev);
 		if (d->has_iotlb)
 			put_iotlb(out, &r);
 		if (d->has_vfio)
 			put_vfio(out, &r);
+		if (d->has_mig)
+			fprintf(out, " %s", mig_state_name(&d->mig));
 		if (d->has_vdpa)
 			put_vdpa(out, &r);
 		fputs(d->alive ? "\n" : " (ended)\n", out);
@@ -235,6 +250,7 @@ static void report_iotlb(FILE *out, const struct model *m, const struct model_de
 static void report_vfio(FILE *out, const struct model *m, const struct model_dev *d)
 {
 	const struct ms_vfio *v = &d->vfio;
+	char buf[32];
 
 	if (m->measured[MEASURE_VFIO_STATE] && (v->knows & MS_VFIO_KNOWS_MAPS))
 		fprintf(out, "  mappings: %u, %u more can be made\n", v->maps, v->avail);
@@ -255,12 +271,32 @@ static void report_vfio(FILE *out, const struct model *m, const struct model_dev
 		fprintf(out, "    %llu pages", s->pages);
 		if (i >= MS_VFIO_GET)
 			fprintf(out, ", %llu bytes", s->bytes);
-		if ((i == MS_VFIO_GET || i == MS_VFIO_UNMAP_GET) && m->measured[MEASURE_VFIO_DIRTY])
+		if ((i == MS_VFIO_GET || i == MS_VFIO_UNMAP_GET) && m->measured[MEASURE_VFIO_DIRTY]) {
 			fprintf(out, ", %llu of them dirty", s->dirty);
+			if (s->dirty)
+				fprintf(out, ", %s for each", text_duration(buf, sizeof(buf),
+									    s->time.sum_ns / s->dirty));
+		}
 		if (s->errors)
 			fprintf(out, ", %llu calls failed", s->errors);
 		fputc('\n', out);
 	}
+}
+
+static void report_mig(FILE *out, const struct model_dev *d)
+{
+	const struct ms_vfio_mig *v = &d->mig;
+	char buf[32];
+
+	fprintf(out, "  migration state: %s\n", mig_state_name(v));
+	for (int i = 0; i < MS_VFIO_STATES; i++)
+		if (v->in_ns[i])
+			fprintf(out, "    in %s: %s\n", mig_state[i],
+				text_duration(buf, sizeof(buf), v->in_ns[i]));
+	if (v->steps)
+		text_time_hist(out, "steps from state to state", &v->time);
+	if (v->errors)
+		fprintf(out, "    %llu steps failed\n", v->errors);
 }
 
 static void report_vdpa(FILE *out, const struct model *m, const struct model_dev *d)
@@ -300,6 +336,8 @@ void text_devices_report(FILE *out, const struct model *m)
 			report_iotlb(out, m, d);
 		if (d->has_vfio)
 			report_vfio(out, m, d);
+		if (d->has_mig)
+			report_mig(out, d);
 		if (d->has_vdpa)
 			report_vdpa(out, m, d);
 	}

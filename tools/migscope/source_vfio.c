@@ -29,6 +29,7 @@ static void measures(const struct bpf_host *host, bool *measured)
 	measured[MEASURE_VFIO_PINNED] = measured[MEASURE_VFIO_PIN] && measured[MEASURE_VFIO_UNPIN];
 	measured[MEASURE_VFIO_RW] = pair(host, "vfio_rw_begin", "vfio_rw_end");
 	measured[MEASURE_VFIO_STATE] = ioctl;
+	measured[MEASURE_VFIO_MIG] = bpf_host_has(host, "vfio_state");
 }
 
 struct visit {
@@ -73,15 +74,60 @@ static bool name_container(struct bpf_host *host, const struct model_who *who, s
 	return wanted;
 }
 
+static int add_mig(unsigned long long id, const void *value, void *arg)
+{
+	const struct ms_vfio_mig *v = value;
+	struct visit *visit = arg;
+	struct model_dev *d;
+
+	if (model_owner_gone(visit->who, &v->owner)) {
+		bpf_map_delete_elem(bpf_host_map(visit->host, "ms_vfio_migs"), &id);
+		return 0;
+	}
+	d = model_dev_add(visit->m, id);
+	if (!d)
+		return -ENOMEM;
+	d->has_mig = true;
+	memcpy(&d->mig, v, sizeof(d->mig));
+	return 0;
+}
+
+static bool name_mig(struct bpf_host *host, const struct model_who *who, struct model_dev *d)
+{
+	struct ms_owner *owner = &d->mig.owner;
+	char name[MS_VFIO_NAME_LEN + 1] = "";
+	bool wanted;
+
+	memcpy(name, d->mig.name, MS_VFIO_NAME_LEN);
+	wanted = model_dev_name(who, d, owner, name, true);
+	/* its process's end is its own */
+	if (!d->alive && !owner->died_ns) {
+		owner->died_ns = who->now_ns;
+		bpf_map_update_elem(bpf_host_map(host, "ms_vfio_migs"), &d->id, &d->mig, BPF_EXIST);
+	}
+	if (d->alive && d->mig.state < MS_VFIO_STATES && who->now_ns > d->mig.since_ns)
+		d->mig.in_ns[d->mig.state] += who->now_ns - d->mig.since_ns;
+	return wanted;
+}
+
+static bool name_device(struct bpf_host *host, const struct model_who *who, struct model_dev *d)
+{
+	if (d->has_vfio)
+		return name_container(host, who, d);
+	return !d->has_mig || name_mig(host, who, d);
+}
+
 static int devices(struct bpf_host *host, const struct model_who *who, struct model *m)
 {
 	struct visit visit = { host, who, m };
 	int err = bpf_host_walk(host, "ms_vfios", sizeof(struct ms_vfio), add_container, &visit);
 
+	if (!err || err == -ENOENT)
+		err = bpf_host_walk(host, "ms_vfio_migs", sizeof(struct ms_vfio_mig), add_mig, &visit);
 	/* their numbers go by age */
 	model_dev_sort(m);
 	for (size_t i = 0; i < m->devs;)
-		if (m->dev[i].has_vfio && !name_container(host, who, &m->dev[i]))
+		if (!name_device(host, who, &m->dev[i]))
 			model_dev_drop(m, &m->dev[i]);
 		else
 			i++;
