@@ -192,6 +192,7 @@ int main(int argc, char **argv)
 	static const struct tally none[OPS];
 	struct tally middle[OPS];
 	void *a, *b;
+	double since;
 	int avail;
 
 	for (int i = 1; i < argc; i++)
@@ -234,7 +235,11 @@ int main(int argc, char **argv)
 	point("end");
 
 	printf("{\"pid\":%d,\"pinned\":%ld,\"maps\":%u,\"avail\":%d,", getpid(), truth.pinned, truth.maps, avail);
+	since = now();
 	container_close(&c);
+	/* a device that is closed lets go of what it has, page by page */
+	for (long i = 0; i < truth.pinned; i++)
+		count(UNPIN, since, 0, 0, 1, 0);
 	say("total", none);
 	putchar(',');
 	say("since_middle", middle);
