@@ -80,8 +80,11 @@ int BPF_PROG(ms_vfio_mig_event, const char *device, u32 protocol, u32 from, u32 
 		ms_hist_add(&v->time, duration);
 	}
 	/* what it did before somebody had it open belongs to nobody */
-	if (v->since_ns && from < MS_VFIO_STATES)
-		__sync_fetch_and_add(&v->in_ns[from], stayed);
+	if (v->since_ns && from < MS_VFIO_STATES) {
+		/* the verifier does not follow the comparison to what is added below */
+		barrier_var(from);
+		__sync_fetch_and_add(&v->in_ns[from & (MS_VFIO_STATES - 1)], stayed);
+	}
 	v->since_ns = bpf_ktime_get_ns();
 	v->state = to;
 	return 0;
