@@ -39,6 +39,11 @@ static bool use_va = true;
 module_param(use_va, bool, 0444);
 MODULE_PARM_DESC(use_va, "Enable/disable the device's ability to use VA");
 
+/* off: QEMU 7.2 has no shadow virtqueue for a device that offers it */
+static bool dirty_log;
+module_param(dirty_log, bool, 0444);
+MODULE_PARM_DESC(dirty_log, "Offer to log what the device writes");
+
 /* NULL where there is no such queue, also to a CPU that guesses */
 static struct vdpasim_virtqueue *sim_vq(struct vdpasim *sim, u16 idx)
 {
@@ -248,9 +253,10 @@ static void sim_work(struct kthread_work *work)
 	}
 
 	kicked = xchg(&sim->kicked[0], 0);
-	sim->logs = vdpa_dirty_begin(sim->dirty);
+	sim->logs = sim->dirty && vdpa_dirty_begin(sim->dirty);
 	more = sim->attr.work(sim, &kicked, &done);
-	vdpa_dirty_end(sim->dirty);
+	if (sim->dirty)
+		vdpa_dirty_end(sim->dirty);
 	if (more)
 		bitmap_or(sim->kicked, sim->kicked, &kicked, VDPASIM_VQS_MAX);
 	trace_vdpa_sim_work(sim->vdpa.index, done, more);
@@ -748,9 +754,13 @@ static int sim_init(struct vdpasim *sim)
 		return err;
 	sim->config = kzalloc(sim->attr.config_size, GFP_KERNEL);
 	sim->vqs = kcalloc(sim->attr.nvqs, sizeof(*sim->vqs), GFP_KERNEL);
-	sim->dirty = vdpa_dirty_offer(&sim->vdpa, sim->attr.nvqs);
-	if (!sim->config || !sim->vqs || !sim->dirty)
+	if (!sim->config || !sim->vqs)
 		return -ENOMEM;
+	if (dirty_log) {
+		sim->dirty = vdpa_dirty_offer(&sim->vdpa, sim->attr.nvqs);
+		if (!sim->dirty)
+			return -ENOMEM;
+	}
 	err = vdpasim_iommu_init(sim);
 	if (err)
 		return err;

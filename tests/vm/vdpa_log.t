@@ -19,7 +19,7 @@ trap cleanup EXIT
 
 load() {
 	modprobe -qra vdpa_sim_net vdpa_sim_blk vdpa_sim || :
-	modprobe vdpa_sim "$@" && modprobe -a vdpa_sim_net vdpa_sim_blk
+	modprobe vdpa_sim dirty_log=1 "$@" && modprobe -a vdpa_sim_net vdpa_sim_blk
 }
 # node NAME: where a process finds that device
 node() {

@@ -30,7 +30,7 @@ ulimit -l unlimited
 mkdir "$trace"
 echo 1 >"$trace/events/vdpa/vdpa_features/enable"
 
-modprobe vdpa_sim use_va=0 || bail_out "no simulator"
+modprobe vdpa_sim use_va=0 dirty_log=1 || bail_out "no simulator"
 modprobe vdpa_sim_net || bail_out "no simulator"
 nodes=()
 for name in origin destination; do
