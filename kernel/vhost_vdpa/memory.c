@@ -177,6 +177,7 @@ static int run_add_file(struct vhost_vdpa_runs *runs, const struct vm_area_struc
 	file->offset = ((u64)vma->vm_pgoff << PAGE_SHIFT) + (uaddr - vma->vm_start);
 	file->file = get_file(vma->vm_file);
 	map->opaque = file;
+	runs->pages += size >> PAGE_SHIFT;
 	return 0;
 }
 
