@@ -45,6 +45,7 @@ static struct {
 	uint64_t base;			/* what the device calls memory[0] */
 	bool mapped[PAGES];
 	struct ring ring[2];		/* that a device writes to, that it reads from */
+	int late_ms;			/* so long a miss waits for its answer */
 	unsigned int misses, updates, invalidates;
 } dev;
 
@@ -95,6 +96,8 @@ static void answer_misses(void)
 			errx(EXIT_FAILURE, "miss outside what we have: 0x%llx",
 			     (unsigned long long)msg.iotlb.iova);
 		dev.misses++;
+		if (dev.late_ms)
+			poll(NULL, 0, dev.late_ms);
 		/* both queues may miss the same page before either is answered */
 		page = (msg.iotlb.iova - IOVA) / PAGE;
 		if (!dev.mapped[page])

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vhost_net [-i] [-n FRAMES] - the driver's side of a vhost-net device
+ * vhost_net [-i] [-w MS] [-n FRAMES] - the driver's side of a vhost-net device
  *
  * Sends and receives FRAMES Ethernet frames through /dev/vhost-net and a tap
  * device and compares every byte with what a packet socket at the other end of
@@ -8,6 +8,7 @@
  *
  *   -i  the device translates: it is given I/O virtual addresses, and a page is
  *       mapped only once the device has missed it. Half way all is invalidated.
+ *   -w  a miss is answered so much later
  *   -n  default 200
  *
  * The last line counts what the device must have seen:
@@ -134,16 +135,19 @@ int main(int argc, char **argv)
 	unsigned int frames = 200;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "in:")) != -1) {
+	while ((opt = getopt(argc, argv, "in:w:")) != -1) {
 		switch (opt) {
 		case 'i':
 			dev.translate = true;
+			break;
+		case 'w':
+			dev.late_ms = strtol(optarg, NULL, 10);
 			break;
 		case 'n':
 			frames = strtoul(optarg, NULL, 10);
 			break;
 		default:
-			fprintf(stderr, "usage: vhost_net [-i] [-n FRAMES]\n");
+			fprintf(stderr, "usage: vhost_net [-i] [-w MS] [-n FRAMES]\n");
 			return 2;
 		}
 	}
