@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Allocations that fail where they are asked to, on a kernel with CONFIG_FAILSLAB. Sleeping
- * ones are among them once 0 was written to /sys/kernel/debug/failslab/ignore-gfp-wait.
+ * Allocations that fail where they are asked to, on a kernel with CONFIG_FAILSLAB. Those
+ * that may sleep are among them after can_fail of tests/lib/failslab.sh.
  */
 #ifndef FAIL_NTH_H
 #define FAIL_NTH_H

@@ -6,6 +6,7 @@
 # and files compared, an IOMMU that lets through what was mapped and nothing else, and
 # what is left after a reset.
 . "${0%/*}/../tap.sh"
+. "${0%/*}/../lib/failslab.sh"
 
 client=build/clients/vdpa_user
 trace=/sys/kernel/tracing/instances/vdpa_sim_test
@@ -121,6 +122,11 @@ variant() {	# WORDS -p|'' PARAMETER...
 	for what in blocks unmapped hostile reset suspend queue; do
 		ok "$words: $what" "$client" ${physical:+"$physical"} "$(char_of b1)" $what
 	done
+	if can_fail; then
+		ok "$words: faults" "$client" ${physical:+"$physical"} "$(char_of b1)" faults
+	else
+		skip 1 "$words: only a kernel with CONFIG_FAILSLAB can fail there"
+	fi
 	echo >"$trace/trace"
 	ok "$words: who maps nothing reaches nothing" \
 		"$client" ${physical:+"$physical"} "$(char_of b1)" nothing

@@ -4,6 +4,7 @@
 #
 # Our vhost_vdpa, driven by processes, on a device that says how it is treated.
 . "${0%/*}/../tap.sh"
+. "${0%/*}/../lib/failslab.sh"
 
 probe=build/testmod/$(uname -r)/tests-vm-vdpa_probe/vdpa_probe.ko
 client=build/clients/vhost_vdpa
@@ -95,6 +96,14 @@ is "events: all let go in the end" \
    "$(sed -n 's/.* vhost_vdpa_pinned: .* pages \([-0-9]*\) .*/\1/p' "$trace/trace" | paste -sd+ | bc)" 0
 is "events: maps, with their pages" "$(events map '.* pages 4 runs .* error 0')" 10
 echo 0 >"$trace/events/vhost_vdpa/enable"
+
+# each allocation of a message fails once
+for mode in tables maps va; do
+	can_fail || { skip 1 "$mode: only a kernel with CONFIG_FAILSLAB can fail there"; continue; }
+	device $mode
+	suite "faults, $mode" faults
+	is "faults, $mode: nothing is left" "$(parameter entries) $(parameter unpinned)" "0 0"
+done
 
 # a guest whose memory is in pieces
 for mode in tables maps; do

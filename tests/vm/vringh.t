@@ -6,6 +6,7 @@
 # by byte, rings that are wrong, what is remembered of translations; and the misses it
 # has, through ftrace, counted.
 . "${0%/*}/../tap.sh"
+. "${0%/*}/../lib/failslab.sh"
 
 probe=build/testmod/$(uname -r)/tests-vm-vringh_probe/vringh_probe.ko
 trace=/sys/kernel/tracing/instances/vringh_test
@@ -25,7 +26,7 @@ echo 40000 >"$trace/buffer_size_kb"
 echo 1 >"$trace/events/vhost_iotlb/vhost_iotlb_miss/enable"
 echo 1 >"$trace/events/vhost_iotlb/vhost_iotlb_denied/enable"
 # what is injected on purpose is no report
-[ ! -e /sys/kernel/debug/failslab/verbose ] || echo 0 >/sys/kernel/debug/failslab/verbose
+can_fail || :
 
 # probe PARAMETER...: loads it, and takes over what it says
 probe() {
