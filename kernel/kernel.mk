@@ -36,7 +36,7 @@ $(BUILD)/clients/%: tests/clients/%.c $(wildcard tests/clients/*.h) | $(DEPS_STA
 	$(CC) $(MS_CFLAGS) $(CFLAGS) $< -o $@
 
 # what make check boots is built before
-check: testmods clients
+check-build: testmods clients
 
 ##make mutants		break our code in every way we know: is it noticed?
 mutants: $(DEPS_STAMP)
@@ -57,7 +57,7 @@ lint-kernel: modules
 	@$(WB)/lint $(KVER)
 
 ##make check-debug	the tests that run on the debug kernel, which is built if need be
-check-debug: debug-kernel testmods-debug clients
+check-debug: debug-kernel testmods-debug check-build
 	@tests/run -l -k debug
 	@tests/run -l -k host tests/unit/debug_reports.t
 

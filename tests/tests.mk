@@ -7,10 +7,12 @@ TESTS ?=
 RUN ?=
 
 ##make check-long	the tests of make check and those that take long
-check: $(DEPS_STAMP) $(DEPS_CHECK_STAMP) all modules
+check: check-build
 	@MIGSCOPE_STARTED=$(MIGSCOPE_STARTED) tests/run $(RUN) $(TESTS)
 
-.PHONY: check-long
+##make check-build	all that tests/run needs
+.PHONY: check-long check-build
+check-build: $(DEPS_STAMP) $(DEPS_CHECK_STAMP) all modules
 check-long: override RUN := -l $(RUN)
 check-long: check
 
@@ -48,7 +50,7 @@ MISCOUNT_vdpa  := vdpa.h,vhost_vdpa.fentry.bpf.c \
 MISCOUNT_few   := dirty_ring.pages.bpf.c s/kept >= MS_VM_PAGES/kept >= 1000/
 MISCOUNTS      := $(patsubst %,$(BUILD)/tests/miscount/%/migscope,few fill tail stall run push iotlb vfio vdpa)
 
-check: $(MISCOUNTS)
+check-build: $(MISCOUNTS)
 
 $(MISCOUNTS): $(BUILD)/tests/miscount/%/migscope: $(BUILD)/migscope $(wildcard bpf/*.[ch]) tests/tests.mk
 	@rm -rf $(@D)
@@ -65,37 +67,37 @@ $(MISCOUNTS): $(BUILD)/tests/miscount/%/migscope: $(BUILD)/migscope $(wildcard b
 	$(CC) -c -DOBJECT='"$(@D)/migscope.bpf.o"' tools/migscope/programs.S -o $(@D)/programs.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter-out %/programs.o,$(MIGSCOPE_OBJS)) $(@D)/programs.o $(MIGSCOPE_LIBS)
 
-check: $(BUILD)/tests/vm_names
+check-build: $(BUILD)/tests/vm_names
 
 $(BUILD)/tests/vm_names: tests/unit/vm_names.c tools/migscope/vm_names.c tools/migscope/vm_names.h
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)
 
 # Debian 12's bpftool cannot autoattach.
-check: $(BUILD)/bpftool/bpftool
+check-build: $(BUILD)/bpftool/bpftool
 $(BUILD)/bpftool/bpftool: tests/lib/bpftool | $(DEPS_STAMP)
 	@tests/lib/bpftool $(@D) >/dev/null
 
 # What production needs beyond the tool itself: not for make, nor for the demo.
-check: $(BUILD)/tests/render_openmetrics
+check-build: $(BUILD)/tests/render_openmetrics
 
 $(BUILD)/tests/render_openmetrics: tests/unit/render_openmetrics.c $(addprefix tools/migscope/,render_openmetrics.c metrics.c metrics_devices.c working_set.c accept.c probes.c metrics.h render.h model.h) $(wildcard include/migscope/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lm
 
-check: $(BUILD)/tests/recording
+check-build: $(BUILD)/tests/recording
 
 $(BUILD)/tests/recording: tests/unit/recording.c $(addprefix tools/migscope/,recording.c sessions.c metrics.c metrics_devices.c working_set.c probes.c recording.h sessions.h metrics.h model.h) $(wildcard include/migscope/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lsqlite3 -ljson-c -lm
 
-check: $(BUILD)/tests/forecast
+check-build: $(BUILD)/tests/forecast
 
 $(BUILD)/tests/forecast: tests/unit/forecast.c $(addprefix tools/migscope/,forecast.c working_set.c forecast.h working_set.h) include/migscope/dirty_pages.h
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lm
 
-check: $(BUILD)/tests/sessions
+check-build: $(BUILD)/tests/sessions
 
 $(BUILD)/tests/sessions: tests/unit/sessions.c $(addprefix tools/migscope/,sessions.c sessions.h model.h)
 	@mkdir -p $(@D)

@@ -11,7 +11,7 @@ $(BUILD)/kvmload: $(KVMLOAD_OBJS)
 -include $(KVMLOAD_OBJS:.o=.d)
 
 # What its tests need.
-check: $(BUILD)/tests/kvmload_liar.so $(BUILD)/tests/fill_bucket
+check-build: $(BUILD)/tests/kvmload_liar.so $(BUILD)/tests/fill_bucket
 
 $(BUILD)/tests/kvmload_liar.so: tests/unit/kvmload_liar.c | $(DEPS_STAMP)
 	@mkdir -p $(@D)

@@ -20,7 +20,7 @@ $(BUILD)/$(MIGRATE)/guest/%.o: $(MIGRATE)/guest/%.S $(MIGRATE)/guest/guest.h $(M
 $(MIGRATE_GUEST): $(MIGRATE_OBJS) $(MIGRATE)/guest/guest.lds
 	$(LD) -m elf_i386 -nostdlib -z noexecstack -T $(MIGRATE)/guest/guest.lds -o $@ $(MIGRATE_OBJS)
 
-check: $(MIGRATE_GUEST)
+check-build: $(MIGRATE_GUEST)
 
 # The kernel's own modules know no device that could be simulated.
 KERNEL ?= ours
