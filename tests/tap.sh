@@ -22,6 +22,9 @@
 #	skip N REASON			the next N tests cannot be made here
 #	skip_all REASON			none can; ends the file
 #	diag WORDS, note WORDS		shown always, shown by prove -v
+#	relay NAME FILE [MIN]		the points of a client, or of what a probe in the kernel logged,
+#					become ours, "NAME: ..." if there is a name. It must have come
+#					to its end, a plan or "end", after at least MIN of them, or one
 #	bail_out REASON			no test at all makes sense any more
 #
 # Each returns whether the test passed. What COMMAND prints goes to stderr.
@@ -57,6 +60,21 @@ note() { local words="$*"; echo "# ${words//$'\n'/$'\n# '}"; }
 diag() { note "$@" >&2; }
 
 plan() { tap_planned=$1; echo "1..$1"; }
+
+relay() {
+	local line before=$1${1:+: } points
+	while read -r line; do
+		case $line in
+		'ok '*'# SKIP '*) skip 1 "${line#*# SKIP } ($before${line%% \# SKIP*})" ;;
+		'ok '*)		pass "$before${line#ok * - }" ;;
+		'not ok '*)	fail "$before${line#not ok * - }" ;;
+		'# '*)		diag "${line#\# }" ;;
+		esac
+	done <"$2"
+	points=$(grep -c -E '^(not )?ok ' "$2")
+	is "${before}it came to its end" "$(sed -n "s/^1\\.\\.//p; s/^end\$/$points/p" "$2")" "$points"
+	num "${before}and tried something" "$points" -ge "${3:-1}"
+}
 
 # 1..0 would be a skipped file
 done_testing() { [ -n "$tap_planned" ] || [ $tap_count -eq 0 ] || echo "1..$tap_count"; }

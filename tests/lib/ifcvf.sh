@@ -7,11 +7,13 @@
 #	ifcvf_cards, ifcvf_disks	their addresses
 #	ifcvf_peer		the other end of the wire sends back what comes
 #	ifcvf_add NAME ADDRESS DRIVER	a device of that function, for virtio_vdpa or vhost_vdpa
-#	ifcvf_net, ifcvf_disk, ifcvf_node NAME	what became of it
+#	ifcvf_net, ifcvf_disk NAME	what became of it
 #	ifcvf_vectors ADDRESS	how many interrupts a function has
 #	ifcvf_pins		pages pinned for good less those let go, in the whole machine
 #	ifcvf_stop		everything is undone
 #	wait_for_line LINE FILE	for up to a minute
+
+. "${BASH_SOURCE[0]%/*}/vdpa_node.sh"
 
 ifcvf_cards=() ifcvf_disks=()
 ifcvf_mirror=''
@@ -96,16 +98,6 @@ ifcvf_wait() {
 # A virtio device hangs below the one that does its DMA: the function.
 ifcvf_net() { ifcvf_wait "/sys/bus/vdpa/devices/$1/../virtio*/net/*"; }
 ifcvf_disk() { ifcvf_wait "/sys/bus/vdpa/devices/$1/../virtio*/block/*"; }
-ifcvf_node() {
-	local node tries
-	node=/dev/$(ifcvf_wait "/sys/bus/vdpa/devices/$1/vhost-vdpa-*")
-	for ((tries = 0; tries < 100; tries++)); do
-		[ ! -c "$node" ] || break
-		sleep 0.1
-	done
-	echo "$node"
-}
-
 ifcvf_vectors() { grep -c "ifcvf-$1-" /proc/interrupts; }
 
 ifcvf_pins() {

@@ -9,6 +9,8 @@
 #	vdpa_did WHAT		of it: update, invalidate, batch_begin, batch_end, failed, kicks
 #	vdpa_counted		what migscope shows of that device is what the client did
 
+. "${BASH_SOURCE[0]%/*}/vdpa_node.sh"
+
 # shellcheck disable=SC2317 # by trap
 vdpa_cleanup() {
 	watch_cleanup
@@ -26,16 +28,11 @@ vdpa_load() {
 }
 
 vdpa_run() {
-	local node='' i
+	local node
 	[ ! -d /sys/module/vdpa_probe ] || rmmod vdpa_probe
 	insmod "build/testmod/$(uname -r)/tests-vm-vdpa_probe/vdpa_probe.ko" mode=maps
 	vdpa dev add name probe mgmtdev vdpa_probe mac 02:00:00:00:00:01 mtu 1400
-	for ((i = 0; i < 100; i++)); do
-		node=$(compgen -G "/sys/bus/vdpa/devices/probe/vhost-vdpa-*") || :
-		node=/dev/${node##*/}
-		[ ! -c "$node" ] || break
-		sleep 0.1
-	done
+	node=$(vdpa_node probe)
 	build/clients/vhost_vdpa "$node" exact >"$TAP_TMP/exact" || diag "$(cat "$TAP_TMP/exact")"
 }
 

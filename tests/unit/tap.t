@@ -28,6 +28,18 @@ judged "skips pass" 0 'skip 2 "no reason"; done_testing'
 judged "whole file skipped" 0 'skip_all "none needed"'
 judged "a # in a name is no directive" 1 'is "a # TODO" 1 2; done_testing'
 
+# relayed DESC STATUS LINE...: of a client
+relayed() {
+	printf '%s\n' "${@:3}" >"$TAP_TMP/points"
+	judged "relayed: $1" "$2" 'relay client '"$TAP_TMP/points"' 2; done_testing'
+}
+relayed "good ones, and one left out" 0 'ok 1 - a' 'ok 2 - b # SKIP none' end
+relayed "a plan" 0 'ok 1 - a' 'ok 2 - b' 1..2
+relayed "a bad one" 1 'ok 1 - a' 'not ok 2 - b' end
+relayed "died half way" 1 'ok 1 - a' 'ok 2 - b'
+relayed "less than planned" 1 'ok 1 - a' 'ok 2 - b' 1..3
+relayed "too few" 1 'ok 1 - a' end
+
 # what tests/run adds to prove's report
 printf '. %q\nok a true; skip 1 "because of b"; done_testing\n' "$lib" >"$TAP_TMP/one"
 printf '. %q\nskip_all "because of c"\n' "$lib" >"$TAP_TMP/two"

@@ -89,20 +89,9 @@ suite() {	# NAME SUITE
 	"$client" "$node" "$2" >"$TAP_TMP/out" 2>"$TAP_TMP/err" || diag "$(cat "$TAP_TMP/err")"
 	relay "$1" "$TAP_TMP/out"
 }
-relay() {
-	local line
-	while read -r line; do
-		case $line in
-		'ok '*)		pass "$1: ${line#ok * - }" ;;
-		'not ok '*)	fail "$1: ${line#not ok * - }" ;;
-		'# '*)		diag "${line#\# }" ;;
-		esac
-	done <"$2"
-	is "$1: came to its end" "$(tail -n 1 "$2")" end
-}
 process_card() {	# FUNCTION
 	ok "a process's card" ifcvf_add card "$1" vhost_vdpa
-	node=$(ifcvf_node card)
+	node=$(vdpa_node card)
 }
 
 before=$(ifcvf_pins)

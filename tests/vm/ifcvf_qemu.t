@@ -30,7 +30,7 @@ echo 1 >"$trace/events/vdpa/enable"
 echo 1 >"$trace/events/vhost_vdpa/enable"
 before=$(ifcvf_pins)
 ok "a device" ifcvf_add card "${ifcvf_cards[0]}" vhost_vdpa
-node=$(ifcvf_node card)
+node=$(vdpa_node card)
 
 result() { jq -r "$1" "$TAP_TMP/result" 2>/dev/null; }
 events() { grep -c " $1: $2" "$trace/trace"; }

@@ -8,31 +8,21 @@
 . "${0%/*}/../lib/watch.sh"
 load_kvm
 
-# relay OPTIONS...: selfcheck's points as points of this file, as they come
-relay() {
-	local line status points=0
-	while read -r line; do
-		echo "$line" >>"$TAP_TMP/out"
-		case $line in
-		'ok '*'# SKIP '*) skip 1 "${line#*# SKIP } (${line%% \# SKIP*})"; points=$((points + 1)) ;;
-		'ok '*)	   pass "${line#ok * - }"; points=$((points + 1)) ;;
-		'not ok '*) fail "${line#not ok * - }"; points=$((points + 1)) ;;
-		'# status '*) ;;
-		'#'*)	   diag "$line" ;;
-		esac
-	done < <("$migscope" "$@" 2>"$TAP_TMP/err"; echo "# status $?")
-	status=$(sed -n 's/^# status //p' "$TAP_TMP/out" | tail -n 1)
-	is "migscope $*: status" "$status" 0 || diag "$(head -5 "$TAP_TMP/err")"
-	is "migscope $*: it came to its end" "$(sed -n 's/^1\.\.//p' "$TAP_TMP/out" | tail -n 1)" "$points"
+# checked OPTIONS...: selfcheck's points as points of this file
+checked() {
+	local status=0
+	"$migscope" "$@" >"$TAP_TMP/out" 2>"$TAP_TMP/err" || status=$?
+	relay "" "$TAP_TMP/out"
+	is "migscope $*: status" $status 0 || diag "$(head -5 "$TAP_TMP/err")"
 }
 
-relay selfcheck --all
+checked selfcheck --all
 is "each vCPU count, pattern, size, and when: 36 and what else can be" \
    "$(grep -c '^ok .* - ring, ' "$TAP_TMP/out")" 36
 if [ "$MIGSCOPE_KERNEL" != host ]; then
 	is "no case is left out" "$(grep -c SKIP "$TAP_TMP/out")" 0
 fi
-relay -x selfcheck
+checked -x selfcheck
 
 # --- what a wrong count looks like: kvmload lies, one number at a time
 cat >"$TAP_TMP/liar" <<-'END'

@@ -7,6 +7,7 @@
 # with physical ones (--iova-mode=pa) DPDK 22.11 maps those, but says where its rings are by
 # addresses of the process, so that no device finds them; ours says that it needs a reset.
 . "${0%/*}/../tap.sh"
+. "${0%/*}/../lib/vdpa_node.sh"
 . "${0%/*}/../lib/ours.sh"
 
 trace=/sys/kernel/tracing/instances/vdpa_dpdk_test
@@ -64,13 +65,7 @@ device() {
 	modprobe vdpa_sim "$@" || bail_out "no simulator"
 	modprobe vdpa_sim_net || bail_out "no simulated card"
 	vdpa dev add name card mgmtdev vdpasim_net mac $mac || bail_out "no device"
-	for ((tries = 0; tries < 100; tries++)); do
-		node=$(compgen -G "/sys/bus/vdpa/devices/card/vhost-vdpa-*") || :
-		node=/dev/${node##*/}
-		[ ! -c "$node" ] || return 0
-		sleep 0.1
-	done
-	bail_out "$node does not come"
+	node=$(vdpa_node card) || bail_out "no device"
 }
 stat_of() { vdpa -jp dev vstats show card qidx "$1" | sed -n "s/.*\"$2\": *\([0-9]*\).*/\1/p"; }
 mapped() { grep -c " vhost_vdpa_$1: .* error 0 " "$trace/trace"; }

@@ -4,6 +4,7 @@
 #
 # The dirty log of a vDPA device: what the simulator writes, and only that, is marked.
 . "${0%/*}/../tap.sh"
+. "${0%/*}/../lib/vdpa_node.sh"
 
 client=build/clients/vdpa_log
 
@@ -21,27 +22,9 @@ load() {
 	modprobe -qra vdpa_sim_net vdpa_sim_blk vdpa_sim || :
 	modprobe vdpa_sim dirty_log=1 "$@" && modprobe -a vdpa_sim_net vdpa_sim_blk
 }
-# node NAME: where a process finds that device
-node() {
-	local path tries
-	for ((tries = 0; tries < 100; tries++)); do
-		path=$(compgen -G "/sys/bus/vdpa/devices/$1/vhost-vdpa-*") || :
-		[ ! -c "/dev/${path##*/}" ] || break
-		sleep 0.1
-	done
-	echo "/dev/${path##*/}"
-}
 suite() {	# NAME DEVICE SUITE
-	local line
-	"$client" "$(node "$2")" "$3" >"$TAP_TMP/out" 2>"$TAP_TMP/err" || diag "$(cat "$TAP_TMP/err")"
-	while read -r line; do
-		case $line in
-		'ok '*)		pass "$1: $3: ${line#ok * - }" ;;
-		'not ok '*)	fail "$1: $3: ${line#not ok * - }" ;;
-		'# '*)		diag "${line#\# }" ;;
-		esac
-	done <"$TAP_TMP/out"
-	is "$1: $3: came to its end" "$(tail -n 1 "$TAP_TMP/out")" end
+	"$client" "$(vdpa_node "$2")" "$3" >"$TAP_TMP/out" 2>"$TAP_TMP/err" || diag "$(cat "$TAP_TMP/err")"
+	relay "$1: $3" "$TAP_TMP/out"
 }
 
 # who would take our devices

@@ -6,6 +6,7 @@
 # logs what it writes. On arrival the guest compares every page that only the device
 # wrote, and goes on with used rings that only the device wrote.
 . "${0%/*}/../tap.sh"
+. "${0%/*}/../lib/vdpa_node.sh"
 
 trace=/sys/kernel/tracing/instances/vdpa_migrate_test
 export PYTHONDONTWRITEBYTECODE=1
@@ -36,12 +37,7 @@ nodes=()
 for name in origin destination; do
 	# without a control queue, which QEMU would shadow
 	tests/clients/vdpa/add vdpasim_net $name 0x300010020 1 52:54:00:12:34:56 || bail_out "no device"
-	for ((tries = 0; tries < 100; tries++)); do
-		node=$(compgen -G "/sys/bus/vdpa/devices/$name/vhost-vdpa-*") || :
-		[ ! -c "/dev/${node##*/}" ] || break
-		sleep 0.1
-	done
-	nodes+=("/dev/${node##*/}")
+	nodes+=("$(vdpa_node $name)") || bail_out "no device"
 done
 result() { jq -r "$1" "$TAP_TMP/result" 2>/dev/null; }
 ok "a guest migrates" tests/clients/vdpa/qemu --json "$TAP_TMP/result" "${nodes[@]}"

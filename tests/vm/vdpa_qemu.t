@@ -7,6 +7,7 @@
 # to another QEMU while it goes on. The guest compares every frame, and after the migration
 # every page that only the device wrote.
 . "${0%/*}/../tap.sh"
+. "${0%/*}/../lib/vdpa_node.sh"
 . "${0%/*}/../lib/ours.sh"
 
 trace=/sys/kernel/tracing/instances/vdpa_qemu_test
@@ -44,15 +45,7 @@ devices() {
 			vdpa dev add name $name mgmtdev vdpasim_net mac 52:54:00:12:34:56
 		fi || bail_out "no device"
 	done
-	nodes=()
-	for name in origin destination; do
-		for ((tries = 0; tries < 100; tries++)); do
-			node=$(compgen -G "/sys/bus/vdpa/devices/$name/vhost-vdpa-*") || :
-			[ ! -c "/dev/${node##*/}" ] || break
-			sleep 0.1
-		done
-		nodes+=("/dev/${node##*/}")
-	done
+	nodes=("$(vdpa_node origin)" "$(vdpa_node destination)") || bail_out "no device"
 }
 result() { jq -r "$1" "$TAP_TMP/result" 2>/dev/null; }
 events() { grep -c " $1: $2" "$trace/trace"; }

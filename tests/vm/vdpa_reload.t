@@ -4,6 +4,7 @@
 #
 # The vDPA modules loaded, used by the kernel and by a process, and unloaded, a hundred times.
 . "${0%/*}/../tap.sh"
+. "${0%/*}/../lib/vdpa_node.sh"
 
 mac=02:00:00:00:00:22
 vmalloc() { sed -n 's/^VmallocUsed: *\([0-9]*\).*/\1/p' /proc/meminfo; }
@@ -24,9 +25,8 @@ cycle() {
 	nic=$(until_there "/sys/bus/vdpa/devices/card/virtio*/net/*") || return 1
 	ip link set "${nic##*/}" up && build/clients/frames -n 8 "${nic##*/}" >/dev/null || return 1
 	modprobe -r virtio_vdpa && modprobe vhost_vdpa || return 1
-	node=$(until_there "/sys/bus/vdpa/devices/card/vhost-vdpa-*") || return 1
-	until_there "/dev/${node##*/}" >/dev/null || return 1
-	build/clients/vdpa_user "/dev/${node##*/}" loop || return 1
+	node=$(vdpa_node card) || return 1
+	build/clients/vdpa_user "$node" loop || return 1
 	# with its device, or without
 	(($1 % 2)) || vdpa dev del card || return 1
 	modprobe -r vdpa_sim_net && modprobe -r vhost_vdpa

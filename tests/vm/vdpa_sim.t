@@ -6,6 +6,7 @@
 # and files compared, an IOMMU that lets through what was mapped and nothing else, and
 # what is left after a reset.
 . "${0%/*}/../tap.sh"
+. "${0%/*}/../lib/vdpa_node.sh"
 . "${0%/*}/../lib/failslab.sh"
 
 client=build/clients/vdpa_user
@@ -49,13 +50,6 @@ bind() {
 net_of() { local dev; dev=$(echo "/sys/bus/vdpa/devices/$1"/virtio*/net/*); echo "${dev##*/}"; }
 disk_of() { local dev; dev=$(echo "/sys/bus/vdpa/devices/$1"/virtio*/block/*); echo "/dev/${dev##*/}"; }
 # the character device of the device that a process uses
-char_of() {
-	local dev
-	dev=$(echo "/sys/bus/vdpa/devices/$1"/vhost-vdpa-*); dev=${dev##*/}
-	[ -e "/dev/$dev" ] || mknod "/dev/$dev" c "$(cut -d: -f1 <"/sys/bus/vdpa/devices/$1/$dev/dev")" \
-		"$(cut -d: -f2 <"/sys/bus/vdpa/devices/$1/$dev/dev")"
-	echo "/dev/$dev"
-}
 stat_of() { vdpa -jp dev vstats show "$1" qidx "$2" | sed -n "s/.*\"$3\": *\([0-9]*\).*/\1/p"; }
 
 modprobe -a virtio_net virtio_blk ext4 vdpa virtio_vdpa vhost_vdpa || bail_out "a module is missing"
@@ -120,16 +114,16 @@ variant() {	# WORDS -p|'' PARAMETER...
 	ok "$words: the simulator" load "$@"
 	ok "$words: a disk" add b1 blk vhost_vdpa
 	for what in blocks unmapped hostile reset suspend queue; do
-		ok "$words: $what" "$client" ${physical:+"$physical"} "$(char_of b1)" $what
+		ok "$words: $what" "$client" ${physical:+"$physical"} "$(vdpa_node b1)" $what
 	done
 	if can_fail; then
-		ok "$words: faults" "$client" ${physical:+"$physical"} "$(char_of b1)" faults
+		ok "$words: faults" "$client" ${physical:+"$physical"} "$(vdpa_node b1)" faults
 	else
 		skip 1 "$words: only a kernel with CONFIG_FAILSLAB can fail there"
 	fi
 	echo >"$trace/trace"
 	ok "$words: who maps nothing reaches nothing" \
-		"$client" ${physical:+"$physical"} "$(char_of b1)" nothing
+		"$client" ${physical:+"$physical"} "$(vdpa_node b1)" nothing
 	is "$words: that was one miss" "$(events vhost_iotlb_miss)" 1
 	is "$words: and broke the device once" "$(events vdpa_sim_broken)" 1
 	ok "$words: a card" add n1 net vhost_vdpa mac 52:54:00:12:34:58
@@ -137,9 +131,9 @@ variant() {	# WORDS -p|'' PARAMETER...
 	ok "$words: a card that can do more" tests/clients/vdpa/add vdpasim_net n2 0x308e30028 4
 	bind n2 vhost_vdpa
 	for what in loop spaces control config; do
-		ok "$words: $what" "$client" "$(char_of n1)" $what
+		ok "$words: $what" "$client" "$(vdpa_node n1)" $what
 	done
-	ok "$words: control, with pairs and announcements" "$client" "$(char_of n2)" control
+	ok "$words: control, with pairs and announcements" "$client" "$(vdpa_node n2)" control
 	# back and forth: an identity map must not outlive the kernel's driver
 	echo b1 >/sys/bus/vdpa/drivers/vhost_vdpa/unbind
 	bind b1 virtio_vdpa
@@ -147,7 +141,7 @@ variant() {	# WORDS -p|'' PARAMETER...
 	echo b1 >/sys/bus/vdpa/drivers/virtio_vdpa/unbind
 	bind b1 vhost_vdpa
 	ok "$words: after that, nothing is mapped again" \
-		"$client" ${physical:+"$physical"} "$(char_of b1)" nothing
+		"$client" ${physical:+"$physical"} "$(vdpa_node b1)" nothing
 	vdpa dev del b1
 	vdpa dev del n1
 	vdpa dev del n2

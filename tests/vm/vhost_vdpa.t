@@ -4,6 +4,7 @@
 #
 # Our vhost_vdpa, driven by processes, on a device that says how it is treated.
 . "${0%/*}/../tap.sh"
+. "${0%/*}/../lib/vdpa_node.sh"
 . "${0%/*}/../lib/failslab.sh"
 
 probe=build/testmod/$(uname -r)/tests-vm-vdpa_probe/vdpa_probe.ko
@@ -34,32 +35,13 @@ device() {
 	insmod "$probe" mode="$1" || bail_out "no device"
 	vdpa dev add name probe mgmtdev vdpa_probe mac 02:00:00:00:00:01 mtu 1400 ||
 		bail_out "no device"
-	node=$(ls -d /sys/bus/vdpa/devices/probe/vhost-vdpa-*) || bail_out "no node"
-	node=/dev/${node##*/}
-	for ((tries = 0; tries < 50; tries++)); do
-		[ ! -c "$node" ] || return 0
-		sleep 0.1
-	done
-	bail_out "$node does not come"
+	node=$(vdpa_node probe) || bail_out "no node"
 }
 parameter() { cat "$parameters/$1"; }
 
-# relay NAME FILE: a client's points are ours
-relay() {
-	local line before=${tap_count:?}
-	while read -r line; do
-		case $line in
-		'ok '*)		pass "$1: ${line#ok * - }" ;;
-		'not ok '*)	fail "$1: ${line#not ok * - }" ;;
-		'# '*)		diag "${line#\# }" ;;
-		esac
-	done <"$2"
-	is "$1: came to its end" "$(tail -n 1 "$2")" end
-	num "$1: tried something" $((tap_count - before)) -gt 4
-}
 suite() {	# NAME SUITE ARGUMENT...
 	"$client" "$node" "${@:2}" >"$TAP_TMP/out" 2>"$TAP_TMP/err" || diag "$(cat "$TAP_TMP/err")"
-	relay "$1" "$TAP_TMP/out"
+	relay "$1" "$TAP_TMP/out" 4
 }
 
 device tables
@@ -133,7 +115,7 @@ removed() {	# NAME COMMAND...
 	exec 7>&-
 	wait $pid || status=$?
 	is "$1: the process lives on" $status 0
-	relay "$1" "$TAP_TMP/out"
+	relay "$1" "$TAP_TMP/out" 4
 }
 device tables
 removed "deleted" vdpa dev del probe
@@ -143,8 +125,7 @@ removed "the device's module removed" rmmod vdpa_probe
 device tables
 removed "unbound" sh -c 'echo probe >/sys/bus/vdpa/drivers/vhost_vdpa/unbind'
 ok "unbound: another process can have it" sh -c 'echo probe >/sys/bus/vdpa/drivers/vhost_vdpa/bind'
-node=$(ls -d /sys/bus/vdpa/devices/probe/vhost-vdpa-*)
-node=/dev/${node##*/}
+node=$(vdpa_node probe)
 "$client" "$node" busy >"$TAP_TMP/out" &
 busy=$!
 for ((tries = 0; tries < 100; tries++)); do

@@ -14,16 +14,8 @@ devices_parent=/sys/class/mdev_bus/vfio_sim/mdev_supported_types/vfio_sim-pci
 DEVICES_FEATURES=0x300010020
 devices_options=()
 
-devices_node() {	# NAME
-	local node try
-	for ((try = 0; try < 100; try++)); do
-		node=$(compgen -G "/sys/bus/vdpa/devices/$1/vhost-vdpa-*") && [ -c "/dev/${node##*/}" ] &&
-			{ echo "/dev/${node##*/}"; return 0; }
-		sleep 0.1
-	done
-	echo "no /dev/vhost-vdpa-N for $1" >&2
-	return 1
-}
+# shellcheck source=tests/lib/vdpa_node.sh
+. "${BASH_SOURCE[0]%/*}/../../lib/vdpa_node.sh"
 
 devices_begin() {
 	local name uuid nodes=()
@@ -36,7 +28,7 @@ devices_begin() {
 	done
 	for name in "${devices_vdpa[@]}"; do
 		tests/clients/vdpa/add vdpasim_net "$name" $DEVICES_FEATURES || return
-		nodes+=("$(devices_node "$name")") || return
+		nodes+=("$(vdpa_node "$name")") || return
 	done
 	# shellcheck disable=SC2034 # for the caller
 	devices_options=(--vfio "${devices_vfio[@]}" --vdpa "${nodes[@]}")
