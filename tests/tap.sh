@@ -66,8 +66,8 @@ relay() {
 	while read -r line; do
 		case $line in
 		'ok '*'# SKIP '*) skip 1 "${line#*# SKIP } ($before${line%% \# SKIP*})" ;;
-		'ok '*)		pass "$before${line#ok * - }" ;;
-		'not ok '*)	fail "$before${line#not ok * - }" ;;
+		'ok '*)		pass "$before${line#ok*- }" ;;
+		'not ok '*)	fail "$before${line#not ok*- }" ;;
 		'# '*)		diag "${line#\# }" ;;
 		esac
 	done <"$2"

@@ -26,6 +26,8 @@
 #define PAGES		80
 #define IOVA		0x7000000000ULL	/* no address of ours is like this */
 #define ENTRIES		64		/* of a ring */
+/* A guest's memory may have two addresses in it: the second one is so much further up. */
+#define ALIAS		(PAGES * PAGE)
 #define PATIENCE_MS	20000
 
 enum { RX, TX };
@@ -45,6 +47,7 @@ static struct {
 	uint64_t base;			/* what the device calls memory[0] */
 	bool mapped[PAGES];
 	struct ring ring[2];		/* that a device writes to, that it reads from */
+	uint64_t *log;			/* of pages that the device wrote; NULL: it keeps none */
 	int late_ms;			/* so long a miss waits for its answer */
 	unsigned int misses, updates, invalidates;
 } dev;
@@ -147,6 +150,10 @@ static void ring_setup(unsigned int index, unsigned int page)
 	addr.avail_user_addr = dev.translate ? to_device(r->vring.avail) :
 					       (uintptr_t)r->vring.avail;
 	addr.used_user_addr = dev.translate ? to_device(r->vring.used) : (uintptr_t)r->vring.used;
+	if (dev.log) {
+		addr.flags = 1 << VHOST_VRING_F_LOG;
+		addr.log_guest_addr = to_device(r->vring.used);
+	}
 	must(ioctl(dev.vhost, VHOST_SET_VRING_ADDR, &addr));
 	file.fd = r->kick;
 	must(ioctl(dev.vhost, VHOST_SET_VRING_KICK, &file));
@@ -191,17 +198,40 @@ static void invalidate_all(void)
 			iotlb_send(page, VHOST_IOTLB_INVALIDATE);
 }
 
-/* Opens @path, a vhost device, and tells it of our memory and of both rings. */
-static void driver_setup(const char *path)
+/* Every page of the guest's addresses has a bit, whatever is there. */
+static void log_setup(uint64_t features)
+{
+	uint64_t last = (dev.base + 2 * ALIAS) / PAGE, base;
+
+	dev.log = mmap(NULL, (last / 64 + 1) * sizeof(*dev.log), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (dev.log == MAP_FAILED)
+		err(EXIT_FAILURE, "log");
+	base = (uintptr_t)dev.log;
+	must(ioctl(dev.vhost, VHOST_SET_LOG_BASE, &base));
+	features |= 1ULL << VHOST_F_LOG_ALL;
+	must(ioctl(dev.vhost, VHOST_SET_FEATURES, &features));
+}
+
+static inline bool is_logged(uint64_t address)
+{
+	return dev.log[address / PAGE / 64] >> address / PAGE % 64 & 1;
+}
+
+/*
+ * Opens @path, a vhost device, and tells it of our memory and of both rings. @logging has it
+ * keep a log of what it writes, of memory that the guest has under two addresses.
+ */
+static void driver_setup(const char *path, bool logging)
 {
 	uint64_t features = 1ULL << VIRTIO_F_VERSION_1;
 	uint64_t backend = 1ULL << VHOST_BACKEND_F_IOTLB_MSG_V2;
 	struct {
 		struct vhost_memory head;
-		struct vhost_memory_region region;
+		struct vhost_memory_region region[2];
 	} table = {
-		.head.nregions = 1,
-		.region.memory_size = PAGES * PAGE,
+		.head.nregions = logging ? 2 : 1,
+		.region[0].memory_size = PAGES * PAGE,
 	};
 
 	dev.base = IOVA;
@@ -209,8 +239,10 @@ static void driver_setup(const char *path)
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (dev.memory == MAP_FAILED)
 		err(EXIT_FAILURE, "memory");
-	table.region.guest_phys_addr = dev.base;
-	table.region.userspace_addr = (uintptr_t)dev.memory;
+	table.region[0].guest_phys_addr = dev.base;
+	table.region[0].userspace_addr = (uintptr_t)dev.memory;
+	table.region[1] = table.region[0];
+	table.region[1].guest_phys_addr += ALIAS;
 
 	dev.vhost = must(open(path, O_RDWR | O_NONBLOCK));
 	must(ioctl(dev.vhost, VHOST_SET_OWNER));
@@ -221,6 +253,8 @@ static void driver_setup(const char *path)
 	must(ioctl(dev.vhost, VHOST_SET_FEATURES, &features));
 	/* asked for also where the device translates, to log into; nothing else uses it then */
 	must(ioctl(dev.vhost, VHOST_SET_MEM_TABLE, &table));
+	if (logging)
+		log_setup(features);
 	ring_setup(RX, 0);
 	ring_setup(TX, 4);
 	dev.ring[RX].first_buffer = 8;

@@ -10,6 +10,7 @@
  * Prints a line "ok - WORDS" or "not ok - WORDS" for each point, and last what
  * the device's events must have been:
  *	events miss N wake N update N invalidate N
+ *	end
  */
 #include <endian.h>
 #include <err.h>
@@ -574,7 +575,7 @@ int main(void)
 	close_device();
 	test_first_version();
 
-	printf("events miss %u wake %u update %u invalidate %u\n",
+	printf("events miss %u wake %u update %u invalidate %u\nend\n",
 	       dev.misses, dev.wakes, dev.updates, dev.invalidates);
 	return dev.failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

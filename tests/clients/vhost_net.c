@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vhost_net [-i] [-w MS] [-n FRAMES] - the driver's side of a vhost-net device
+ * vhost_net [-il] [-w MS] [-n FRAMES] - the driver's side of a vhost-net device
  *
  * Sends and receives FRAMES Ethernet frames through /dev/vhost-net and a tap
  * device and compares every byte with what a packet socket at the other end of
@@ -8,6 +8,8 @@
  *
  *   -i  the device translates: it is given I/O virtual addresses, and a page is
  *       mapped only once the device has missed it. Half way all is invalidated.
+ *   -l  the device logs what it writes: these pages and no other; if it translates, under
+ *       both addresses that the guest has them at
  *   -w  a miss is answered so much later
  *   -n  default 200
  *
@@ -129,16 +131,45 @@ static void tap_setup(void)
 	must(ioctl(packet, SIOCSIFFLAGS, &ifr));
 }
 
+/* Does the device write to that page? To what it is given to write to, and to used rings. */
+static bool is_written(unsigned int page)
+{
+	for (int i = RX; i <= TX; i++)
+		if (page == ((uint8_t *)dev.ring[i].vring.used - dev.memory) / PAGE)
+			return true;
+	for (uint16_t n = 0; n < dev.ring[RX].used; n++)
+		if (buffer(&dev.ring[RX], n) == dev.memory + page * PAGE)
+			return true;
+	return false;
+}
+
+static void compare_log(void)
+{
+	for (unsigned int page = 0; page < 2 * PAGES; page++) {
+		/* without translations the device knows the one address that it was told */
+		bool want = is_written(page % PAGES) && (page < PAGES || dev.translate);
+
+		if (is_logged(dev.base + page * PAGE) != want)
+			errx(EXIT_FAILURE, "page %u%s: %s", page % PAGES,
+			     page < PAGES ? "" : ", by its other address",
+			     want ? "not logged" : "logged, but not written");
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct vhost_vring_file file;
 	unsigned int frames = 200;
+	bool logging = false;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "in:w:")) != -1) {
+	while ((opt = getopt(argc, argv, "iln:w:")) != -1) {
 		switch (opt) {
 		case 'i':
 			dev.translate = true;
+			break;
+		case 'l':
+			logging = true;
 			break;
 		case 'w':
 			dev.late_ms = strtol(optarg, NULL, 10);
@@ -147,13 +178,13 @@ int main(int argc, char **argv)
 			frames = strtoul(optarg, NULL, 10);
 			break;
 		default:
-			fprintf(stderr, "usage: vhost_net [-i] [-w MS] [-n FRAMES]\n");
+			fprintf(stderr, "usage: vhost_net [-il] [-w MS] [-n FRAMES]\n");
 			return 2;
 		}
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	tap_setup();
-	driver_setup("/dev/vhost-net");
+	driver_setup("/dev/vhost-net", logging);
 	dev.other = packet;
 	file.fd = tap;
 	for (file.index = RX; file.index <= TX; file.index++)
@@ -165,6 +196,8 @@ int main(int argc, char **argv)
 		send_one(n);
 		receive_one(n);
 	}
+	if (logging)
+		compare_log();
 	printf("frames %u misses %u updates %u invalidates %u\n",
 	       2 * frames, dev.misses, dev.updates, dev.invalidates);
 	return 0;

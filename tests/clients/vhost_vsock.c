@@ -164,7 +164,7 @@ int main(int argc, char **argv)
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	dev.other = -1;
-	driver_setup("/dev/vhost-vsock");
+	driver_setup("/dev/vhost-vsock", false);
 	must(ioctl(dev.vhost, VHOST_VSOCK_SET_GUEST_CID, &cid));
 	must(ioctl(dev.vhost, VHOST_VSOCK_SET_RUNNING, &on));
 
