@@ -38,8 +38,8 @@ static_assert(!IS_ENABLED(CONFIG_HIGHMEM));
 #define COPY_AT_ONCE	SZ_64K
 
 /*
- * How often user memory is faulted in for one call. Each time is progress unless the
- * page went away again; a chain can be all over the place.
+ * How often user memory is faulted in while nothing is copied. Each time is progress unless
+ * the page went away again; a chain can be all over the place.
  */
 #define FAULTS_MAX	(4 * RING_INDIRECT_MAX)
 
@@ -111,8 +111,12 @@ static noinline bool pass_fault_in(struct pass *pass, ssize_t *ret)
 	*ret = -EFAULT;
 	if (pass->faults++ == FAULTS_MAX)
 		return false;
+	/*
+	 * What is there may be somebody else's by now, or be read by the other side at
+	 * this moment: nothing is written to fault it in, as fault_in_writeable() does.
+	 */
 	if (pass->fault_write)
-		left = fault_in_writeable(pass->fault, pass->fault_len);
+		left = fault_in_safe_writeable(pass->fault, pass->fault_len);
 	else
 		left = fault_in_readable(pass->fault, pass->fault_len);
 	cond_resched();
@@ -500,8 +504,10 @@ static __always_inline ssize_t iotlb_copy(struct vringh *vrh, struct vringh_kiov
 			if (unlikely(err))
 				break;
 			copied = copy_run(&pass, base, buf + done, part, write);
-			if (likely(copied))
+			if (likely(copied)) {
 				ring_iov_consume(iov, copied);
+				pass.faults = 0;
+			}
 			done += copied;
 			if (unlikely(copied < part)) {
 				err = pass_fault(&pass, base + copied, part - copied, write);

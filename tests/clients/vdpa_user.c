@@ -11,6 +11,9 @@
  *   nothing	nothing is mapped and the queue kicked: the device needs a reset, and
  *		nothing was written
  *   unmapped	what was mapped, is not any more: data, then the ring
+ *   meanwhile	unmapped while the device waits for a page of it: nothing is written there any
+ *		more, by user addresses
+ *   waiting	what is in a ring before it is started is done, though nobody kicks
  *   hostile	requests that would leave the disk
  *   reset	what was kicked just before a reset is not done after it; maps are kept
  *   suspend	what is kicked meanwhile is done when it is resumed, and not before
@@ -22,11 +25,13 @@
  *		other is not reached
  *   control	MAC, pairs of queues, and announcing; refused where it is not offered
  *   config	reads and writes of the configuration, in it and beside it
+ *   unused	a queue that is not negotiated is kicked, and that is all
  *   loop	frames, and what is for others
  */
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <linux/vhost.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
@@ -41,6 +46,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "fail_nth.h"
@@ -413,6 +419,68 @@ static void unmapped(void)
 	close_device();
 }
 
+static void meanwhile(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = {
+		.range = { (uintptr_t)page(DATA + 1), PAGE },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	static uint8_t ours[PAGE] __attribute__((aligned(4096)));
+	struct uffdio_copy copy = {
+		.dst = range.range.start, .src = (uintptr_t)ours, .len = PAGE,
+	};
+	volatile uint8_t *answer;
+	struct pollfd fault = { .events = POLLIN };
+	struct uffd_msg msg;
+
+	start_disk();
+	fill(1);
+	check(request(VIRTIO_BLK_T_OUT, 0, PAGE) == VIRTIO_BLK_S_OK);
+
+	fault.fd = must(syscall(SYS_userfaultfd, O_CLOEXEC));
+	must(ioctl(fault.fd, UFFDIO_API, &api));
+	must(madvise(page(DATA + 1), PAGE, MADV_REMOVE));
+	must(ioctl(fault.fd, UFFDIO_REGISTER, &range));
+	answer = ask(VIRTIO_BLK_T_IN, 0, PAGE);
+	kick(0);
+	check(must(poll(&fault, 1, PATIENCE_MS)) == 1);
+	must(read(fault.fd, &msg, sizeof(msg)));
+	check(msg.event == UFFD_EVENT_PAGEFAULT);
+
+	unmap(0, DATA + 1, PAGES - DATA - 1);
+	memset(ours, 0x55, PAGE);
+	must(ioctl(fault.fd, UFFDIO_COPY, &copy));
+	check(done_within(0, PATIENCE_MS));
+	check(*answer == VIRTIO_BLK_S_IOERR);
+	check(!memcmp(page(DATA + 1), ours, PAGE));
+	close(fault.fd);
+	close_device();
+}
+
+static void waiting(void)
+{
+	for (int late = 0; late < 2; late++) {
+		volatile uint8_t *answer;
+
+		open_device();
+		must(ioctl(user.fd, VHOST_SET_OWNER));
+		map(0, 0, PAGES);
+		negotiate(MODERN);
+		set_up(0, false);
+		set_fds(0);
+		answer = ask(VIRTIO_BLK_T_FLUSH, 0, 0);
+		if (!late)
+			enable(0);
+		driver_ok();
+		if (late)
+			enable(0);
+		check(done_within(0, PATIENCE_MS));
+		check(*answer == VIRTIO_BLK_S_OK);
+		close_device();
+	}
+}
+
 static void faults(void)
 {
 	unsigned int n;
@@ -673,6 +741,22 @@ static void spaces(void)
 	close_device();
 }
 
+static void unused(void)
+{
+	/* of several pairs, but they are not negotiated */
+	start_card(0, 0);
+	map(0, 0, PAGES);
+	set_up(4, false);
+	set_fds(4);
+	enable(4);
+	driver_ok();
+	kick(4);
+	usleep(SHORTLY_MS * 1000);
+	check(command(2, VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, mac, 6) ==
+	      VIRTIO_NET_OK);
+	close_device();
+}
+
 static void control(void)
 {
 	static const uint8_t group_mac[6] = { 1, 2, 3, 4, 5, 6 };
@@ -799,6 +883,7 @@ static const struct {
 	{ "blocks", blocks }, { "nothing", nothing },
 	{ "unmapped", unmapped }, { "hostile", hostile }, { "reset", reset },
 	{ "suspend", suspend }, { "queue", queue }, { "faults", faults }, { "spaces", spaces },
+	{ "meanwhile", meanwhile }, { "waiting", waiting }, { "unused", unused },
 	{ "control", control }, { "config", config }, { "loop", loop },
 };
 

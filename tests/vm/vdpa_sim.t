@@ -113,9 +113,10 @@ variant() {	# WORDS -p|'' PARAMETER...
 	shift 2
 	ok "$words: the simulator" load "$@"
 	ok "$words: a disk" add b1 blk vhost_vdpa
-	for what in blocks unmapped hostile reset suspend queue; do
+	for what in blocks unmapped hostile reset suspend queue waiting; do
 		ok "$words: $what" "$client" ${physical:+"$physical"} "$(vdpa_node b1)" $what
 	done
+	[ -n "$physical" ] || ok "$words: meanwhile" "$client" "$(vdpa_node b1)" meanwhile
 	if can_fail; then
 		ok "$words: faults" "$client" ${physical:+"$physical"} "$(vdpa_node b1)" faults
 	else
@@ -134,6 +135,9 @@ variant() {	# WORDS -p|'' PARAMETER...
 		ok "$words: $what" "$client" "$(vdpa_node n1)" $what
 	done
 	ok "$words: control, with pairs and announcements" "$client" "$(vdpa_node n2)" control
+	echo >"$trace/trace"
+	ok "$words: a queue that was not negotiated" "$client" "$(vdpa_node n2)" unused
+	num "$words: does not keep the worker busy" "$(events vdpa_sim_work)" -le 20
 	# back and forth: an identity map must not outlive the kernel's driver
 	echo b1 >/sys/bus/vdpa/drivers/vhost_vdpa/unbind
 	bind b1 virtio_vdpa
