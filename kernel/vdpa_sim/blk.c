@@ -179,11 +179,8 @@ static bool blk_work(struct vdpasim *sim, unsigned long *kicked, unsigned int *d
 		if (ret > 0)
 			vdpasim_complete(sim, vq, blk_handle(sim_to_blk(sim), vq));
 	}
-	if (handled) {
-		local_bh_disable();
+	if (handled)
 		vdpasim_notify(vq);
-		local_bh_enable();
-	}
 	*done += handled;
 	*kicked = handled == VDPASIM_BATCH;
 	return *kicked;

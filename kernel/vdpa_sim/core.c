@@ -212,12 +212,18 @@ EXPORT_SYMBOL_GPL(vdpasim_complete);
  * vdpasim_notify - tell the driver of what was given back, if it wants to know
  * @vq: the queue
  *
- * Context: with softirqs off, as interrupts come.
+ * Whether it does is in memory that may have to be paged in. Where it cannot be read, it
+ * is told: once too often hurts nobody.
+ *
+ * Context: may sleep. The driver is told with softirqs off, as interrupts come.
  */
 void vdpasim_notify(struct vdpasim_virtqueue *vq)
 {
-	if (vringh_need_notify_iotlb(&vq->vring) > 0 && vq->cb.callback)
-		vq->cb.callback(vq->cb.private);
+	if (!vq->cb.callback || !vringh_need_notify_iotlb(&vq->vring))
+		return;
+	local_bh_disable();
+	vq->cb.callback(vq->cb.private);
+	local_bh_enable();
 }
 EXPORT_SYMBOL_GPL(vdpasim_notify);
 
@@ -237,7 +243,7 @@ static void sim_work(struct kthread_work *work)
 {
 	struct vdpasim *sim = container_of(work, struct vdpasim, work);
 	struct mm_struct *mm = NULL;
-	unsigned int done = 0;
+	unsigned int idx, done = 0;
 	unsigned long kicked;
 	bool more = false;
 
@@ -257,8 +263,10 @@ static void sim_work(struct kthread_work *work)
 	more = sim->attr.work(sim, &kicked, &done);
 	if (sim->dirty)
 		vdpa_dirty_end(sim->dirty);
+	/* others mark queues meanwhile, without the mutex */
 	if (more)
-		bitmap_or(sim->kicked, sim->kicked, &kicked, VDPASIM_VQS_MAX);
+		for_each_set_bit(idx, &kicked, VDPASIM_VQS_MAX)
+			set_bit(idx, sim->kicked);
 	trace_vdpa_sim_work(sim->vdpa.index, done, more);
 
 	if (mm)
@@ -312,6 +320,16 @@ static u16 sim_get_vq_size(struct vdpa_device *vdpa, u16 idx)
 	return sim->status & VIRTIO_CONFIG_S_DRIVER_OK ? vq->ring.num : VDPASIM_QUEUE_MAX;
 }
 
+/*
+ * The worker does nothing for a device that is suspended or not started yet, and takes no
+ * mark away: what was marked is looked at once it runs.
+ */
+static void sim_look_at(struct vdpasim *sim, const struct vdpasim_virtqueue *vq)
+{
+	set_bit(vq - sim->vqs, sim->kicked);
+	vdpasim_schedule_work(sim);
+}
+
 /* May be called in atomic context. */
 static void sim_kick_vq(struct vdpa_device *vdpa, u16 idx)
 {
@@ -320,10 +338,7 @@ static void sim_kick_vq(struct vdpa_device *vdpa, u16 idx)
 
 	if (!vq || !READ_ONCE(vq->ready))
 		return;
-	/* what is marked while the device is suspended waits for it to be resumed */
-	set_bit(vq - sim->vqs, sim->kicked);
-	if (!READ_ONCE(sim->suspended))
-		vdpasim_schedule_work(sim);
+	sim_look_at(sim, vq);
 }
 
 static void sim_set_vq_cb(struct vdpa_device *vdpa, u16 idx, struct vdpa_callback *cb)
@@ -366,8 +381,11 @@ static void sim_set_vq_ready(struct vdpa_device *vdpa, u16 idx, bool ready)
 	if (!vq)
 		return;
 	guard(mutex)(&sim->mutex);
-	if (ready && !vq->ready)
-		WRITE_ONCE(vq->ready, !vring_start(sim, vq));
+	if (ready && !vq->ready && !vring_start(sim, vq)) {
+		WRITE_ONCE(vq->ready, true);
+		/* there may be work in it already, of which nobody will tell us again */
+		sim_look_at(sim, vq);
+	}
 	if (!ready && vq->ready) {
 		WRITE_ONCE(vq->ready, false);
 		vq->avail_idx = vq->vring.last_avail_idx;
@@ -525,6 +543,9 @@ static void sim_set_status(struct vdpa_device *vdpa, u8 status)
 		status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	/* only a reset takes that away */
 	sim->status = status | (sim->status & VIRTIO_CONFIG_S_NEEDS_RESET);
+	/* for the queues that were ready before */
+	if (sim_is_started(sim))
+		vdpasim_schedule_work(sim);
 }
 
 static void vq_reset(struct vdpasim_virtqueue *vq)

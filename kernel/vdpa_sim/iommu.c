@@ -77,7 +77,7 @@ static void clear(struct vdpasim *sim, unsigned int asid)
 	trace_vdpa_sim_map(sim->vdpa.index, asid, 0, 0);
 }
 
-/* All that is memory now, or a hole in it, and nothing above. */
+/* All that is memory, or can be: more may be plugged in while a driver has the device. */
 int vdpasim_iommu_identity(struct vdpasim *sim)
 {
 	struct vhost_iotlb whole;
@@ -86,7 +86,7 @@ int vdpasim_iommu_identity(struct vdpasim *sim)
 
 	for (asid = 0; asid < sim->attr.nas; asid++) {
 		vhost_iotlb_init(&whole, 1, 0);
-		err = vhost_iotlb_add_range(&whole, 0, virt_to_phys(high_memory - 1), 0,
+		err = vhost_iotlb_add_range(&whole, 0, BIT_ULL(MAX_PHYSMEM_BITS) - 1, 0,
 					    VHOST_MAP_RW);
 		if (err)
 			return err;

@@ -167,13 +167,10 @@ static bool net_work_pair(struct vdpasim_net *net, unsigned int pair, unsigned i
 		if (len)
 			received += net_receive(net, pair, len);
 	}
-	if (sent) {
-		local_bh_disable();
-		if (received)
-			vdpasim_notify(rxq);
+	if (received)
+		vdpasim_notify(rxq);
+	if (sent)
 		vdpasim_notify(txq);
-		local_bh_enable();
-	}
 	*done += sent;
 	return sent == VDPASIM_BATCH;
 }
@@ -271,11 +268,8 @@ static bool net_work_ctrl(struct vdpasim_net *net, unsigned int *done)
 		written = vdpasim_push(sim, vq, &ack, sizeof(ack));
 		vdpasim_complete(sim, vq, max_t(ssize_t, written, 0));
 	}
-	if (handled) {
-		local_bh_disable();
+	if (handled)
 		vdpasim_notify(vq);
-		local_bh_enable();
-	}
 	*done += handled;
 	return handled == VDPASIM_BATCH;
 }
@@ -283,7 +277,7 @@ static bool net_work_ctrl(struct vdpasim_net *net, unsigned int *done)
 static bool net_work(struct vdpasim *sim, unsigned long *kicked, unsigned int *done)
 {
 	struct vdpasim_net *net = sim_to_net(sim);
-	unsigned int pair, ctrl = net_ctrl_vq(sim);
+	unsigned int pair, idx, ctrl = net_ctrl_vq(sim);
 
 	/* a command before the frames that were sent after it */
 	if (test_bit(ctrl, kicked) && !net_work_ctrl(net, done))
@@ -295,11 +289,9 @@ static bool net_work(struct vdpasim *sim, unsigned long *kicked, unsigned int *d
 			__clear_bit(2 * pair + 1, kicked);
 	}
 	/* the other queues are not in use */
-	for (; pair < net->max_pairs; pair++) {
-		__clear_bit(2 * pair, kicked);
-		if (2 * pair + 1 != ctrl)
-			__clear_bit(2 * pair + 1, kicked);
-	}
+	for (idx = 2 * pair; idx < sim->attr.nvqs; idx++)
+		if (idx != ctrl)
+			__clear_bit(idx, kicked);
 	return *kicked;
 }
 
