@@ -274,11 +274,39 @@ static void curves(void)
 	   "500 points make %zu", c.points);
 }
 
+/* What two rounds of a bitmap show, and what is made of shorter times. */
+static double at_first(double t1, double b1, double t2, double b2, double seconds)
+{
+	struct forecast_curve c = { 0 };
+
+	forecast_curve_add(&c, t1, b1);
+	forecast_curve_add(&c, t2, b2);
+	forecast_curve_begin(&c);
+	return forecast_dirtied(&c, seconds) / seconds;
+}
+
+static void begins(void)
+{
+	struct forecast_curve c = { 0 };
+	double rate = 3000, pages = 8000;
+
+	forecast_curve_begin(&c);
+	forecast_curve_add(&c, 2, 200);
+	forecast_curve_begin(&c);
+	ok(c.points == 1, "one point, no begin");
+	ok(near(at_first(3, 3000, 5, 5000, 0.1), 1000, 0.03), "in order: as before");
+	ok(near(at_first(3, pages * (1 - exp(-rate * 3 / pages)), 4, pages * (1 - exp(-rate * 4 / pages)), 0.1),
+		rate, 0.1), "at random: the rate that there is at first");
+	ok(at_first(3, 6000, 4, 6000, 0.1) > 10000, "the same each time: at once");
+	ok(near(at_first(3, 3060, 4, 4000, 0.1), 1000, 0.1), "a little noise, a little off");
+}
+
 int main(void)
 {
 	buckets();
 	working_sets();
 	curves();
+	begins();
 	forecasts();
 	needs();
 	printf("1..%d\n", tests);

@@ -14,6 +14,7 @@
 #define TICK_S		0.1
 #define NEAR		1.03	/* times that lie closer are one */
 #define SEARCH_STEPS	40
+#define BEGIN_POINTS	5	/* each of half the time of the one after it */
 
 static void merge(struct forecast_curve *c, size_t i, double seconds, double bytes, double weight)
 {
@@ -63,6 +64,49 @@ void forecast_curve_add(struct forecast_curve *c, double seconds, double bytes)
 	c->point[at].bytes = bytes;
 	c->point[at].weight = 1;
 	c->points++;
+}
+
+/*
+ * How far @c is from W (1 - exp(-t / tau)): memory that is written at random is the more often
+ * dirty already the more of it is. *@w is the W that suits best.
+ */
+static double misfit(const struct forecast_curve *c, double tau, double *w)
+{
+	double linear = 0, square = 0, sum = 0, part;
+
+	for (size_t i = 0; i < c->points; i++) {
+		part = -expm1(-c->point[i].seconds / tau) / c->point[i].bytes;
+		linear += part;
+		square += part * part;
+	}
+	*w = linear / square;
+	for (size_t i = 0; i < c->points; i++) {
+		part = 1 + *w * expm1(-c->point[i].seconds / tau) / c->point[i].bytes;
+		sum += part * part;
+	}
+	return sum;
+}
+
+void forecast_curve_begin(struct forecast_curve *c)
+{
+	double first, tau, best = 0, least = INFINITY, w, error;
+
+	if (c->points < 2 || c->points > FORECAST_POINTS - BEGIN_POINTS || c->point[0].bytes <= 0)
+		return;
+	first = c->point[0].seconds;
+	/* from nearly all at once to nearly a straight line */
+	for (tau = first / 8; tau < 64 * c->point[c->points - 1].seconds; tau *= 1.05) {
+		error = misfit(c, tau, &w);
+		if (error < least) {
+			least = error;
+			best = tau;
+		}
+	}
+	misfit(c, best, &w);
+	for (int i = 0; i < BEGIN_POINTS; i++) {
+		first /= 2;
+		forecast_curve_add(c, first, -w * expm1(-first / best));
+	}
 }
 
 double forecast_dirtied(const struct forecast_curve *c, double seconds)

@@ -24,6 +24,12 @@ struct forecast_curve {
  */
 void forecast_curve_add(struct forecast_curve *c, double seconds, double bytes);
 
+/*
+ * Where nothing was seen of times shorter than a round of a migration: adds shorter ones, from how
+ * the longer ones saturate. With fewer than two points there is nothing to tell by.
+ */
+void forecast_curve_begin(struct forecast_curve *c);
+
 /* What is dirtied within @seconds; beyond the last point it goes on as it came. */
 double forecast_dirtied(const struct forecast_curve *c, double seconds);
 

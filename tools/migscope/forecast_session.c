@@ -68,6 +68,7 @@ static bool curve_of_bitmap(const struct view *v, struct state *st)
 	if (!n)
 		return false;
 	st->round_began = sync[n - 1].elapsed;
+	forecast_curve_begin(&st->curve);
 	st->sync = grown(v, series(v, "dirty_log_sync_seconds_sum", "op", "get"), v->last) / st->rounds;
 	return st->curve.points;
 }
@@ -223,6 +224,21 @@ static void add_forecast(struct json_object *o, const struct forecast_curve *c,
 		add(o, "downtime_needed_seconds", least);
 }
 
+/*
+ * How much one round showed does not say whether it was dirtied bit by bit or all at once, and
+ * over again: is it the same either way?
+ */
+static bool one_point_will_do(const struct forecast_curve *c, const struct forecast_plan *p)
+{
+	struct forecast_curve at_once = *c;
+	struct forecast slowly, quickly;
+
+	forecast_curve_add(&at_once, c->point[0].seconds / 1000, c->point[0].bytes);
+	forecast_run(c, p, &slowly);
+	forecast_run(&at_once, p, &quickly);
+	return slowly.converges == quickly.converges;
+}
+
 static void plan_of(const struct forecast_options *o, struct forecast_plan *p)
 {
 	p->bandwidth = o->bandwidth;
@@ -278,6 +294,10 @@ struct json_object *forecast_session(struct json_object *report, size_t i,
 		return out;
 	}
 	p.since = st.round_began > 0 ? elapsed(&v, v.last) - st.round_began : fmin(passed, p.left / p.bandwidth);
+	if (!strcmp(st.from, "bitmaps") && st.curve.points == 1 && !one_point_will_do(&st.curve, &p)) {
+		say(out, "why_not", "one sync has shown how much is dirtied, but not how soon again: the next one does");
+		return out;
+	}
 	add_forecast(out, &st.curve, &p, passed);
 	return out;
 }
