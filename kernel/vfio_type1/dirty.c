@@ -64,6 +64,21 @@ int type1_dirty_prepare(struct type1_map *map, unsigned long index, unsigned lon
 	return 0;
 }
 
+/* Chunks that were made for these pages go again where nothing came of it. */
+void type1_dirty_trim(struct type1_map *map, unsigned long index, unsigned long n)
+{
+	unsigned long at, last = (index + n - 1) / TYPE1_CHUNK_PAGES;
+	struct type1_chunk *chunk;
+
+	for (at = index / TYPE1_CHUNK_PAGES; at <= last; at++) {
+		chunk = xa_load(&map->chunks, at);
+		if (!chunk || chunk->npinned || chunk->marked)
+			continue;
+		xa_erase(&map->chunks, at);
+		kfree(chunk);
+	}
+}
+
 void type1_dirty_mark(struct type1_map *map, unsigned long index, unsigned long n)
 {
 	struct type1_chunk *chunk;

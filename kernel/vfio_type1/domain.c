@@ -208,7 +208,11 @@ static void unplay(struct type1_container *c)
 	for (map = type1_map_any(c); map; map = type1_map_after(map)) {
 		if (type1_domains_unmap(c, map))
 			type1_runs_unpin(map);
-		type1_uncharge(map, map->charged - map->npinned_charged);
+		/* what lies at the address may not be what was mapped: more is held then */
+		if (map->charged < map->npinned_charged)
+			type1_charge_held(map, map->npinned_charged - map->charged);
+		else
+			type1_uncharge(map, map->charged - map->npinned_charged);
 	}
 }
 

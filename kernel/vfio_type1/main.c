@@ -308,6 +308,7 @@ static void *type1_open(unsigned long kind)
 	c->avail = READ_ONCE(dma_entry_limit);
 	c->pgsizes = PAGE_MASK;
 	c->v2 = kind != VFIO_TYPE1_IOMMU;
+	c->going_first = U64_MAX;
 	c->nesting = kind == VFIO_TYPE1_NESTING_IOMMU;
 	trace_vfio_container_open(c, c->avail);
 	return c;

@@ -223,7 +223,9 @@ int type1_map(struct type1_container *c, const struct vfio_iommu_type1_dma_map *
 
 /*
  * Have the devices let go of what they pinned in a range. Their drivers do so by
- * unpinning, for which the lock must be free: mappings come and go meanwhile.
+ * unpinning, for which the lock must be free: mappings come and go meanwhile. What does
+ * not come any more are pins in the range, else a device that is at work would be asked for
+ * one mapping while it pins in another.
  *
  * Return: 0 when nothing is pinned there; -EAGAIN when somebody was asked, and
  * everything has to be looked at anew; -EBUSY when asking does not help.
@@ -250,6 +252,8 @@ static int unpin_by_devices(struct type1_container *c, u64 iova, u64 last)
 					    current->comm, task_pid_nr(current), map->npinned);
 			return -EBUSY;
 		}
+		c->going_first = iova;
+		c->going_last = last;
 		mutex_unlock(&c->lock);
 		list_for_each_entry(device, &c->devices, iommu_entry)
 			device->ops->dma_unmap(device, asked, size);
@@ -367,6 +371,8 @@ int type1_unmap(struct type1_container *c, struct vfio_iommu_type1_dma_unmap *re
 	mutex_lock(&c->devices_lock);
 	mutex_lock(&c->lock);
 	err = unmap_locked(c, req, bitmap, &size, &gone);
+	c->going_first = U64_MAX;
+	c->going_last = 0;
 	if (began && !(req->flags & VFIO_DMA_UNMAP_FLAG_VADDR))
 		trace_vfio_unmap(c, req->iova, size >> PAGE_SHIFT, gone, c->nmaps, c->avail,
 				 ktime_get_ns() - began, err);

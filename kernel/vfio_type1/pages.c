@@ -9,6 +9,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/vmalloc.h>
 
 #include "type1.h"
 
@@ -35,6 +36,18 @@ int type1_charge(struct type1_map *map, unsigned long npages)
 	}
 	map->charged += npages;
 	return 0;
+}
+
+/* Pages that are held already: there is no limit that could refuse them. */
+void type1_charge_held(struct type1_map *map, unsigned long npages)
+{
+	map->charged += npages;
+	if (!npages || !mmget_not_zero(map->mm))
+		return;
+	mmap_write_lock(map->mm);
+	__account_locked_vm(map->mm, npages, true, map->task, true);
+	mmap_write_unlock(map->mm);
+	mmput(map->mm);
 }
 
 /*
@@ -177,9 +190,14 @@ void type1_release_run(const struct type1_run *run, int prot)
 static int runs_grow(struct type1_map *map)
 {
 	unsigned long max = max(map->max_runs * 2, 8);
+	size_t size = array_size(max, sizeof(struct type1_run));
 	struct type1_run *runs;
 
-	runs = kvmalloc_array(max, sizeof(*runs), GFP_KERNEL_ACCOUNT);
+	/* kvmalloc() warns of more than that */
+	if (size > INT_MAX)
+		runs = __vmalloc(size, GFP_KERNEL_ACCOUNT);
+	else
+		runs = kvmalloc(size, GFP_KERNEL_ACCOUNT);
 	if (!runs)
 		return -ENOMEM;
 	memcpy(runs, map->runs, map->nr_runs * sizeof(*runs));

@@ -183,8 +183,8 @@ static int pin_some(struct type1_container *c, const struct stretch *s, struct p
 		return -ENOMEM;
 	leaf = leaf_make(c, chunk, word);
 	if (!leaf) {
-		leaf_trim(c, chunk, word);
-		return -ENOMEM;
+		got = -ENOMEM;
+		goto trim;
 	}
 	pinned = chunk->pinned[word] >> bit;
 	if (pinned & 1) {
@@ -196,15 +196,18 @@ static int pin_some(struct type1_container *c, const struct stretch *s, struct p
 		n = min(n, __ffs(pinned));
 
 	got = pin_first(c, s->map, s->index, leaf + bit, n, pages);
-	if (got < 0) {
-		leaf_trim(c, chunk, word);
-		return got;
-	}
+	if (got < 0)
+		goto trim;
 	chunk->pinned[word] |= GENMASK(bit + got - 1, bit);
 	chunk->npinned += got;
 	s->map->npinned += got;
 	c->npinned += got;
 	*changed += got;
+	return got;
+
+trim:
+	leaf_trim(c, chunk, word);
+	type1_dirty_trim(s->map, s->index, 1);
 	return got;
 }
 
@@ -338,6 +341,10 @@ int type1_pin_pages(void *data, struct iommu_group *iommu_group, dma_addr_t iova
 	} else if (list_empty(&c->devices)) {
 		/* somebody has to be told when what is pinned goes away */
 		err = -EINVAL;
+	} else if (iova <= c->going_last &&
+		   iova + ((u64)npage << PAGE_SHIFT) - 1 >= c->going_first) {
+		/* as it will be in a moment */
+		err = -EINVAL;
 	} else {
 		err = pin_range(c, iova, npage, prot, pages, &changed);
 	}
@@ -402,21 +409,22 @@ static ssize_t rw_some(struct type1_container *c, struct type1_map *map, u64 off
 {
 	void __user *user = (void __user *)(map->vaddr + offset);
 	unsigned long first = offset >> PAGE_SHIFT;
-	unsigned long last = (offset + count - 1) >> PAGE_SHIFT;
+	unsigned long npages = ((offset + count - 1) >> PAGE_SHIFT) - first + 1;
 	bool borrow = (current->flags & PF_KTHREAD) && !current->mm;
 	size_t left = count;
-	ssize_t ret;
+	ssize_t ret = -EPERM;
 
 	if (!(map->prot & IOMMU_READ) || (write && !(map->prot & IOMMU_WRITE)))
 		return -EPERM;
 	/* so that no written page can go without its mark */
 	if (write && c->tracking) {
-		ret = type1_dirty_prepare(map, first, last - first + 1);
+		ret = type1_dirty_prepare(map, first, npages);
 		if (ret)
-			return ret;
+			goto trim;
+		ret = -EPERM;
 	}
 	if (!mmget_not_zero(map->mm))
-		return -EPERM;
+		goto trim;
 	if (borrow)
 		kthread_use_mm(map->mm);
 	if (current->mm == map->mm)
@@ -425,11 +433,14 @@ static ssize_t rw_some(struct type1_container *c, struct type1_map *map, u64 off
 		kthread_unuse_mm(map->mm);
 	mmput(map->mm);
 
-	if (write && c->tracking && left < count) {
-		last = (offset + count - left - 1) >> PAGE_SHIFT;
-		type1_dirty_mark(map, first, last - first + 1);
-	}
-	return count - left;
+	ret = count - left;
+	if (write && c->tracking && ret)
+		type1_dirty_mark(map, first, ((offset + ret - 1) >> PAGE_SHIFT) - first + 1);
+trim:
+	/* nothing is kept for what was not written */
+	if (write && c->tracking && left)
+		type1_dirty_trim(map, first, npages);
+	return ret;
 }
 
 static int rw_range(struct type1_container *c, u64 iova, void *buf, size_t count, bool write)

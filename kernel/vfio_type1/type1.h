@@ -122,6 +122,9 @@ struct type1_container {
 	bool			tracking;
 	unsigned int		nr_opaque;	/* IOMMU groups that may write anywhere */
 	unsigned long		npinned;
+	/* what is being unmapped, from when devices were asked to let go; none: last is less */
+	u64			going_first;
+	u64			going_last;
 	u64			pgsizes;
 	struct type1_ranges	*ranges;	/* usable addresses; NULL is all */
 	struct list_head	domains;
@@ -185,6 +188,7 @@ static inline struct type1_map *type1_map_after(struct type1_map *map)
 
 /* pages.c */
 int type1_charge(struct type1_map *map, unsigned long npages);
+void type1_charge_held(struct type1_map *map, unsigned long npages);
 void type1_uncharge(struct type1_map *map, unsigned long npages);
 int type1_change_owner(struct type1_map *map);
 long type1_grab(struct mm_struct *mm, unsigned long vaddr, unsigned long n, int prot,
@@ -205,6 +209,7 @@ bool type1_is_pinned(struct type1_map *map, unsigned long index);
 struct type1_chunk *type1_chunk(struct type1_map *map, unsigned long index);
 struct type1_chunk *type1_chunk_make(struct type1_map *map, unsigned long index);
 int type1_dirty_prepare(struct type1_map *map, unsigned long index, unsigned long n);
+void type1_dirty_trim(struct type1_map *map, unsigned long index, unsigned long n);
 void type1_dirty_mark(struct type1_map *map, unsigned long index, unsigned long n);
 int type1_dirty_start(struct type1_container *c);
 void type1_dirty_stop(struct type1_container *c);
