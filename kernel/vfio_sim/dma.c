@@ -48,7 +48,7 @@ static u32 unpin_range(struct vfio_sim *sim, struct xarray *pins, unsigned long 
 
 	xa_for_each_range(pins, index, entry, first, last) {
 		xa_erase(pins, index);
-		if (xa_is_value(entry))		/* only meant to be pinned */
+		if (xa_is_value(entry))		/* SIM_PIN_MEANT */
 			continue;
 		if (run && (index != start + run || run == VFIO_PIN_PAGES_MAX_ENTRIES)) {
 			vfio_unpin_pages(&sim->vdev, (u64)start << PAGE_SHIFT, run);
@@ -71,25 +71,38 @@ void sim_unpin_all(struct vfio_sim *sim, struct xarray *pins)
 		count_pins(sim, -pages);
 }
 
-/* Pin all pages of a list that came with the device's state: all, or none. */
+/*
+ * Pin all pages of a list that came with the device's state: all, or none, and then they
+ * are still meant to be.
+ *
+ * Return: how many; or an error.
+ */
 int sim_pin_all(struct vfio_sim *sim, struct xarray *pins)
 {
 	unsigned long index;
 	struct page *page;
+	int err, n = 0;
 	void *entry;
-	int err;
 
+	/* there is an entry for each already: nothing is allocated for another one */
 	xa_for_each(pins, index, entry) {
 		err = pin(sim, index, 1, IOMMU_READ | IOMMU_WRITE, &page);
-		if (err) {
-			unpin_range(sim, pins, 0, ULONG_MAX);
-			return err;
-		}
-		/* there is an entry already: this allocates nothing */
+		if (err)
+			goto undo;
 		xa_store(pins, index, page, GFP_KERNEL);
+		n++;
 		cond_resched();
 	}
-	return 0;
+	return n;
+
+undo:
+	xa_for_each(pins, index, entry) {
+		if (xa_is_value(entry))
+			continue;
+		vfio_unpin_pages(&sim->vdev, (u64)index << PAGE_SHIFT, 1);
+		xa_store(pins, index, SIM_PIN_MEANT, GFP_KERNEL);
+	}
+	return err;
 }
 
 /* Called when user space unmaps: let go of what lies there. */

@@ -15,6 +15,7 @@
 #include "vfio_sim.h"
 
 #define CHUNK_BITS	(PAGE_SIZE * BITS_PER_BYTE)
+#define CHUNKS_MAX	4096	/* of memory that is written, half a TiB if it lies together */
 
 /* What is about to be written. Fails before anything was: then it must not be. */
 int sim_log_write(struct vfio_sim *sim, u64 iova, u64 len)
@@ -33,7 +34,10 @@ int sim_log_write(struct vfio_sim *sim, u64 iova, u64 len)
 			continue;
 		bits = xa_load(&log->chunks, page / CHUNK_BITS);
 		if (!bits) {
-			bits = (unsigned long *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+			/* the worker's memory is nobody's, and an access may well fail */
+			if (log->nr_chunks >= CHUNKS_MAX)
+				return -ENOSPC;
+			bits = (unsigned long *)get_zeroed_page(GFP_KERNEL);
 			if (!bits)
 				return -ENOMEM;
 			err = xa_err(xa_store(&log->chunks, page / CHUNK_BITS, bits, GFP_KERNEL));
@@ -41,6 +45,7 @@ int sim_log_write(struct vfio_sim *sim, u64 iova, u64 len)
 				free_page((unsigned long)bits);
 				return err;
 			}
+			log->nr_chunks++;
 		}
 		__set_bit(page % CHUNK_BITS, bits);
 	}
@@ -55,6 +60,7 @@ static void forget(struct sim_log *log)
 	xa_for_each(&log->chunks, index, bits)
 		free_page((unsigned long)bits);
 	xa_destroy(&log->chunks);
+	log->nr_chunks = 0;
 	kfree(log->ranges);
 	log->ranges = NULL;
 	log->tree = RB_ROOT_CACHED;

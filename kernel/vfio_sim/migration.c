@@ -59,17 +59,18 @@ static void end_transfer(struct vfio_sim *sim)
 static int take_over(struct vfio_sim *sim)
 {
 	struct sim_stream *stream = sim->stream;
-	int err;
+	int err, pinned;
 
 	err = sim_stream_complete(stream);
-	if (!err)
-		err = sim_pin_all(sim, stream->pins);
 	if (err)
 		return err;
+	pinned = sim_pin_all(sim, stream->pins);
+	if (pinned < 0)
+		return pinned;
 	sim_unpin_all(sim, sim->pins);
 	swap(sim->image, stream->image);
 	swap(sim->pins, stream->pins);
-	sim->nr_pins = stream->pinned;
+	sim->nr_pins = pinned;
 	sim->image->words[VFIO_SIM_PINNED / 4] = sim->nr_pins;
 	return 0;
 }

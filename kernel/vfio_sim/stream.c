@@ -177,12 +177,22 @@ static u32 next_page(const struct sim_stream *stream)
 		   find_first_bit(stream->dirty, SIM_MEMORY_PAGES));
 }
 
+/*
+ * A guest that never rests must not make a stream that nobody takes: half of what one may be
+ * long is for before the device is stopped, when what is left is bounded by itself.
+ */
+static bool memory_may_come(const struct sim_stream *stream)
+{
+	return stream->sim->state == VFIO_DEVICE_STATE_STOP_COPY ||
+	       stream->bytes < VFIO_SIM_STREAM_MAX_BYTES / 2;
+}
+
 /* Lay the next record there. False: there is none now, or, when it is stopped, ever. */
 static bool next_record(struct sim_stream *stream)
 {
 	if (!stream->said_hello)
 		say_hello(stream);
-	else if (next_page(stream) < SIM_MEMORY_PAGES)
+	else if (memory_may_come(stream) && next_page(stream) < SIM_MEMORY_PAGES)
 		say_memory(stream, next_page(stream));
 	else if (stream->sim->state != VFIO_DEVICE_STATE_STOP_COPY || stream->said_end)
 		return false;
@@ -212,23 +222,27 @@ void sim_stream_take(struct sim_stream *stream, u32 len)
 /* What is left to be read as things are; @initial is that part that was never sent. */
 u64 sim_stream_pending(const struct sim_stream *stream, u64 *initial)
 {
-	u64 first = stream->have - stream->taken, again;
+	u64 first = stream->have - stream->taken, again = 0;
 	DECLARE_BITMAP(only_again, SIM_MEMORY_PAGES);
 	const u32 page = HEAD_BYTES + sizeof(struct vfio_sim_memory);
 
 	if (!stream->said_hello)
 		first += HEAD_BYTES + sizeof(struct vfio_sim_hello);
-	first += bitmap_weight(stream->initial, SIM_MEMORY_PAGES) * page;
-	bitmap_andnot(only_again, stream->dirty, stream->initial, SIM_MEMORY_PAGES);
-	again = bitmap_weight(only_again, SIM_MEMORY_PAGES) * page;
+	if (memory_may_come(stream)) {
+		first += bitmap_weight(stream->initial, SIM_MEMORY_PAGES) * page;
+		bitmap_andnot(only_again, stream->dirty, stream->initial, SIM_MEMORY_PAGES);
+		again = bitmap_weight(only_again, SIM_MEMORY_PAGES) * page;
+	}
 	if (initial)
 		*initial = first;
 	if (stream->sim->state == VFIO_DEVICE_STATE_STOP_COPY && !stream->said_end) {
 		again += HEAD_BYTES + sizeof(struct vfio_sim_end);
 		if (!stream->said_state)
 			again += HEAD_BYTES + sizeof(struct vfio_sim_state);
-		/* as if none lay beside another */
-		again += (stream->sim->nr_pins - stream->pinned) * sizeof(struct vfio_sim_pins);
+		/* as if none lay beside another; some of those that were said may be gone since */
+		if (stream->sim->nr_pins > stream->pinned)
+			again += (u64)(stream->sim->nr_pins - stream->pinned) *
+				 sizeof(struct vfio_sim_pins);
 	}
 	return first + again;
 }
@@ -326,7 +340,7 @@ static int take_pins(struct sim_stream *stream, u32 length)
 		stream->next_pin = page + pages;
 		stream->pinned += pages;
 		for (; pages; page++, pages--) {
-			err = xa_err(xa_store(stream->pins, page, xa_mk_value(0),
+			err = xa_err(xa_store(stream->pins, page, SIM_PIN_MEANT,
 					      GFP_KERNEL_ACCOUNT));
 			if (err)
 				return err;

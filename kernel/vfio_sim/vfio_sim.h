@@ -70,10 +70,14 @@ struct sim_irq {
 	bool masked;			/* INTx: by hand, or since it was delivered */
 };
 
+/* In a list of pins: a page that is to be pinned once the device runs here. */
+#define SIM_PIN_MEANT	xa_mk_value(0)
+
 /* Device dirty tracking: one bit a page, in chunks that come with the first write. */
 struct sim_log {
 	bool on;
 	struct xarray chunks;
+	u32 nr_chunks;
 	struct interval_tree_node *ranges;
 	u32 nr_ranges;
 	struct rb_root_cached tree;

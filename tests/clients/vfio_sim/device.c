@@ -326,6 +326,22 @@ static void test_unmap(void)
 		check(reg32(&d, VFIO_SIM_ERROR), "it goes on");
 		check(reg32(&d, VFIO_SIM_PINNED) == 0, "%u pinned", reg32(&d, VFIO_SIM_PINNED));
 	}
+
+	/* in many mappings: while one is let go it works in another */
+	for (int i = 0; i < 64; i++)
+		map(&c, mem, IOVA + 2 * i * PAGE, PAGE);
+	k = fill_command(IOVA, PAGE, 1);
+	k.command |= VFIO_SIM_KEEP;
+	k.blocks = 64;
+	k.stride = 2 * PAGE;
+	k.passes = 1 << 30;
+	start(&d, &k);
+	while (reg32(&d, VFIO_SIM_PINNED) < 64)
+		;
+	unmap(&c, IOVA, 128 * PAGE);
+	wait_idle(&d);
+	check(reg32(&d, VFIO_SIM_ERROR), "it goes on");
+	check(reg32(&d, VFIO_SIM_PINNED) == 0, "%u pinned", reg32(&d, VFIO_SIM_PINNED));
 	map(&c, mem, IOVA, PAGES * PAGE);
 	end();
 }

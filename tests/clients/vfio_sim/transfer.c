@@ -305,6 +305,7 @@ static void test_cancel(void)
 	map(&c[1], mem[1], IOVA, PAGES * PAGE);
 	must(set_state(&d[1], S_STOP, NULL));
 	arrived(&before, 1);
+	pinned_pages_are_dirty(1);
 	goes_on(&k, 1);
 	must(set_state(&d[0], S_RUNNING, NULL));
 	goes_on(&k, 0);
