@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vhost_net [-il] [-w MS] [-n FRAMES] - the driver's side of a vhost-net device
+ * vhost_net [-iacl] [-w MS] [-n FRAMES] - the driver's side of a vhost-net device
  *
  * Sends and receives FRAMES Ethernet frames through /dev/vhost-net and a tap
  * device and compares every byte with what a packet socket at the other end of
@@ -8,6 +8,9 @@
  *
  *   -i  the device translates: it is given I/O virtual addresses, and a page is
  *       mapped only once the device has missed it. Half way all is invalidated.
+ *   -a  all is invalidated before each frame and its answer, not half way only
+ *   -c  prints first what a frame cost: "cost N", ns that all of the process's threads ran,
+ *       of which the device's worker is one
  *   -l  the device logs what it writes: these pages and no other; if it translates, under
  *       both addresses that the guest has them at
  *   -w  a miss is answered so much later
@@ -23,6 +26,7 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <sys/socket.h>
 
 #include "vhost_driver.h"
@@ -156,17 +160,32 @@ static void compare_log(void)
 	}
 }
 
+static uint64_t ran_ns(void)
+{
+	struct timespec t;
+
+	must(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t));
+	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
 int main(int argc, char **argv)
 {
 	struct vhost_vring_file file;
+	bool logging = false, always = false, cost = false;
 	unsigned int frames = 200;
-	bool logging = false;
+	uint64_t began;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "iln:w:")) != -1) {
+	while ((opt = getopt(argc, argv, "aciln:w:")) != -1) {
 		switch (opt) {
 		case 'i':
 			dev.translate = true;
+			break;
+		case 'a':
+			always = true;
+			break;
+		case 'c':
+			cost = true;
 			break;
 		case 'l':
 			logging = true;
@@ -178,7 +197,7 @@ int main(int argc, char **argv)
 			frames = strtoul(optarg, NULL, 10);
 			break;
 		default:
-			fprintf(stderr, "usage: vhost_net [-il] [-w MS] [-n FRAMES]\n");
+			fprintf(stderr, "usage: vhost_net [-iacl] [-w MS] [-n FRAMES]\n");
 			return 2;
 		}
 	}
@@ -190,12 +209,15 @@ int main(int argc, char **argv)
 	for (file.index = RX; file.index <= TX; file.index++)
 		must(ioctl(dev.vhost, VHOST_NET_SET_BACKEND, &file));
 
+	began = ran_ns();
 	for (unsigned int n = 0; n < frames; n++) {
-		if (dev.translate && n == frames / 2)
+		if (dev.translate && (always || n == frames / 2))
 			invalidate_all();
 		send_one(n);
 		receive_one(n);
 	}
+	if (cost)
+		printf("cost %.1f\n", (double)(ran_ns() - began) / (2 * frames));
 	if (logging)
 		compare_log();
 	printf("frames %u misses %u updates %u invalidates %u\n",
