@@ -246,6 +246,16 @@ bool bpf_host_waits(const struct bpf_host *host)
 	return false;
 }
 
+bool bpf_host_blind(const struct bpf_host *host)
+{
+	bool refused = false;
+
+	for (size_t i = 0; i < host->probes; i++)
+		refused |= host->probe[i].state == PROBE_REFUSED;
+	/* who is refused in one module will be in the next */
+	return !bpf_host_sees(host) && (refused || !bpf_host_waits(host));
+}
+
 bool bpf_host_stale(const struct bpf_host *host)
 {
 	for (size_t i = 0; i < host->probes; i++) {

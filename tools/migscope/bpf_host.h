@@ -69,6 +69,9 @@ bool bpf_host_waits(const struct bpf_host *host);
 /* True when anything is counted at all; iterators and ends of VMs alone count nothing. */
 bool bpf_host_sees(const struct bpf_host *host);
 
+/* True when nothing is counted, and nothing will be when another module comes. */
+bool bpf_host_blind(const struct bpf_host *host);
+
 /*
  * Detaches everything and forgets all that was counted; the programs stay loaded,
  * and bpf_host_attach() begins anew.

@@ -112,7 +112,7 @@ int cmd_doctor(const struct ms_opts *opts, int argc, char **argv)
 	free(module);
 	for (size_t i = 0; i < n; i++) {
 		/* what only our kernel modules have is named, but no fault of this kernel */
-		if (probe[i].exact || probe[i].instead || probe_is_idle(&probe[i]))
+		if (probe[i].exact || probe[i].pages || probe[i].instead || probe_is_idle(&probe[i]))
 			continue;
 		usual++;
 		seen += bpf_host_has(host, probe[i].name);

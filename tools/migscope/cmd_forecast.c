@@ -203,7 +203,7 @@ static int watch(const struct ms_opts *opts, struct args *a, const char *path)
 	if (bpf_host_open(opts, NULL, &host))
 		return ret;
 	bpf_host_attach(host);
-	if (!bpf_host_sees(host) && !bpf_host_waits(host)) {
+	if (bpf_host_blind(host)) {
 		ms_error("nothing can be measured here; migscope doctor says why");
 		ret = MS_EXIT_BLIND;
 	} else if (!recording_new(path, "migscope forecast", a->run.interval, &r)) {

@@ -116,7 +116,7 @@ int cmd_record(const struct ms_opts *opts, int argc, char **argv)
 	command = join(argc, argv);
 	ms_catch_signals();
 	bpf_host_attach(host);
-	if (!bpf_host_sees(host) && !bpf_host_waits(host)) {
+	if (bpf_host_blind(host)) {
 		ms_error("nothing of what was asked for can be measured here; migscope doctor says why");
 		ret = MS_EXIT_BLIND;
 		goto out;

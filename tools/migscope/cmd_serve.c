@@ -233,7 +233,7 @@ static int attach(const struct ms_opts *opts, const struct args *a, struct bpf_h
 	if (a->pin && bpf_host_keep(*host, a->pin))
 		return MS_EXIT_FAILURE;
 	bpf_host_attach(*host);
-	if (bpf_host_sees(*host) || bpf_host_waits(*host))
+	if (!bpf_host_blind(*host))
 		return MS_EXIT_OK;
 	ms_error("nothing of what was asked for can be measured here; migscope doctor says why");
 	return MS_EXIT_BLIND;

@@ -211,7 +211,7 @@ int cmd_stat(const struct ms_opts *opts, int argc, char **argv)
 		return err == -EINVAL ? MS_EXIT_USAGE : MS_EXIT_FAILURE;
 	ms_catch_signals();
 	bpf_host_attach(host);
-	if (!bpf_host_sees(host) && !bpf_host_waits(host)) {
+	if (bpf_host_blind(host)) {
 		struct model nothing_seen = { 0 };
 
 		nothing_seen.probe = bpf_host_probes(host, &nothing_seen.probes);

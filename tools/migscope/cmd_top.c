@@ -292,7 +292,7 @@ int cmd_top(const struct ms_opts *opts, int argc, char **argv)
 	setlocale(LC_CTYPE, "");
 	ms_catch_signals();
 	bpf_host_attach(s.host);
-	if (!bpf_host_sees(s.host) && !bpf_host_waits(s.host)) {
+	if (bpf_host_blind(s.host)) {
 		ms_error("nothing of what was asked for can be measured here; migscope doctor says why");
 		ret = MS_EXIT_BLIND;
 		goto out;

@@ -229,8 +229,8 @@ static unsigned long long effective_capabilities(void)
 	return cap;
 }
 
-/* What BPF tracing needs, and which of it is missing. */
-static bool missing_capability(char *why, size_t size)
+/* What BPF tracing needs, @in_module or in the kernel itself, and which of it is missing. */
+static bool missing_capability(bool in_module, char *why, size_t size)
 {
 	unsigned long long cap = effective_capabilities();
 	bool admin = cap & 1ULL << CAP_SYS_ADMIN;
@@ -239,6 +239,9 @@ static bool missing_capability(char *why, size_t size)
 		snprintf(why, size, "CAP_BPF is missing");
 	else if (!admin && !(cap & 1ULL << CAP_PERFMON))
 		snprintf(why, size, "CAP_PERFMON is missing");
+	/* the ids of BTFs, of which a module has its own, are told to nobody else */
+	else if (!admin && in_module)
+		snprintf(why, size, "CAP_SYS_ADMIN is missing, which hooks in a module need");
 	else
 		return false;
 	return true;
@@ -278,10 +281,11 @@ static bool from_log(const char *log, char *why, size_t size)
 void kernel_info_explain(const struct kernel_info *info, int err, const char *log,
 			 char *why, size_t size)
 {
-	bool denied = err == EPERM || err == EACCES;
+	/* what would be hooked was seen to be there, and libbpf does not find it: in a module */
+	bool in_module = err == ESRCH, denied = err == EPERM || err == EACCES || in_module;
 	char detail[160] = "", text[64];
 
-	if (denied && missing_capability(detail, sizeof(detail)))
+	if (denied && missing_capability(in_module, detail, sizeof(detail)))
 		;
 	/* a helper that reads memory is not known then, which is EINVAL */
 	else if ((denied || err == EINVAL) && lockdown(detail, sizeof(detail)))

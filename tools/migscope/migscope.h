@@ -19,7 +19,7 @@ enum ms_exit {
 	MS_EXIT_DIVERGES = 6,	/* forecast: a migration does not converge */
 };
 
-#define MS_TARGETS_MAX 16
+#define MS_TARGETS_MAX 128
 
 struct ms_opts {
 	const char *btf;	/* BTF to relocate against instead of the kernel's; NULL: the kernel's */
