@@ -24,10 +24,10 @@
  *		say.  slot and offset are read once and trusted never.
  *
  * The two indices run freely through all of u32; their difference is how many
- * entries are in use.  Each is published with release and read with acquire by
- * the other side, so that an entry changes hands complete: its flags are 0
- * before reset_index lets the vCPU have it, and filled before dirty_index lets
- * a reset look at it.
+ * entries are in use.  An entry changes hands complete: its flags are 0 before
+ * reset_index lets the vCPU have it, and dirty_index covers it before its flags
+ * let user space take it: what was harvested is always within what a reset looks
+ * at, and an entry that is pushed at this moment has flags that say so.
  *
  * A ring lives from before its vCPU can be reached until nobody can reach it
  * any more (the VM's last reference is gone, and with it every mapping).
@@ -272,10 +272,13 @@ void kvm_dirty_ring_push(struct kvm_vcpu *vcpu, u32 slot, u64 offset)
 	entry = &ring->dirty_gfns[index & (ring->size - 1)];
 	entry->slot = slot;
 	entry->offset = offset;
-	/* Pairs with the acquire of user space, which sees flags alone. */
-	smp_store_release(&entry->flags, KVM_DIRTY_GFN_F_DIRTY);
-	/* Pairs with the acquire in ring_gather(). */
+	/* Pairs with the acquire in ring_gather(): it was emptied, or is filled. */
 	smp_store_release(&ring->dirty_index, index + 1);
+	/*
+	 * Pairs with the acquire of user space, which sees flags alone.  Last:
+	 * it may have the entry harvested and reset before this returns.
+	 */
+	smp_store_release(&entry->flags, KVM_DIRTY_GFN_F_DIRTY);
 
 	if (used + 1 >= ring->soft_limit)
 		kvm_make_request(KVM_REQ_DIRTY_RING_SOFT_FULL, vcpu);
@@ -461,7 +464,7 @@ static void ring_gather(struct kvm *kvm, struct kvm_dirty_ring *ring,
 {
 	struct ring_state *state = ring_state(ring);
 	u32 first = ring->reset_index, at = first & (ring->size - 1);
-	/* Pairs with the release in push: the entry was filled. */
+	/* Pairs with the release in push: no entry that was harvested is beyond it. */
 	u32 limit = smp_load_acquire(&ring->dirty_index) - first;
 	u32 span = min(limit, ring->size - at);
 	u32 n;
