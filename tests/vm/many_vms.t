@@ -9,7 +9,7 @@
 load_kvm
 
 fentry=1
-"$migscope" doctor -j | jq -e '[.probes[] | select(.how == "fentry" and .state != "attached")] == []' >/dev/null ||
+"$migscope" doctor -j | jq -e '[.probes[] | select(.how == "fentry" and (.source | IN("dirty_ring", "dirty_log", "vm")) and .state != "attached")] == []' >/dev/null ||
 	fentry=''
 [ -n "$fentry" ] || [ "$MIGSCOPE_KERNEL" = host ] || bail_out "fentry must work on $MIGSCOPE_KERNEL"
 

@@ -125,12 +125,18 @@ static void gets(void)
 	container_close(&c);
 
 	probe_container(&c, VFIO_TYPE1v2_IOMMU, 1);
-	for (i = 0; i < 16; i++)
-		add(&c, i * (GIB + PAGE), reserve(GIB + PAGE), GIB + PAGE);
+	for (i = 0; i < 16; i++) {
+		char *p = reserve(GIB + PAGE);
+
+		/* of each one page is pinned below */
+		if (mprotect(p, PAGE, PROT_READ | PROT_WRITE))
+			die("memory");
+		add(&c, i * (GIB + PAGE), p, GIB + PAGE);
+	}
 	dirty(&c, START);
 	say_get("get_16x1G+4K", &c, 0, 16 * (GIB + PAGE), 0);
 	for (i = 0; i < 16; i++)
-		pin(&c, 0, i * (GIB + PAGE), 1, RDWR);
+		some(&c, 0, pin_one, i * (GIB + PAGE));
 	say_get("get_16x1G+4K_some", &c, 0, 16 * (GIB + PAGE), 16);
 	container_close(&c);
 }
