@@ -13,7 +13,7 @@ migscope=build/migscope
 # what doctor says of kvm
 kvm() { "$migscope" doctor -j 2>/dev/null | jq -rc '.modules[] | select(.module == "kvm") | [.state, .why // ""] | join(": ")'; }
 away() { rmmod kvm_amd 2>/dev/null || :; rmmod kvm; }
-stock() { modprobe -q irqbypass; insmod "$(find "/lib/modules/$kver/kernel" -name 'kvm.ko*')"; }
+stock() { modprobe -q irqbypass; insmod "$(find "/lib/modules/$kver/kernel/" -name 'kvm.ko*')"; }
 
 is "not loaded" "$(kvm)" 'not loaded: '
 ok "ours loads" modprobe kvm_amd

@@ -189,7 +189,7 @@ static void refuse(struct bpf_host *host, struct probe *p, int err)
 {
 	p->state = PROBE_REFUSED;
 	p->err = -err;
-	kernel_info_explain(host->kernel, -err, log_tail, p->why, sizeof(p->why));
+	kernel_info_explain(host->kernel, p, -err, log_tail, p->why, sizeof(p->why));
 	/* not this program but all of its kind: the next ones need not be tried */
 	if (err == -EPERM)
 		snprintf(host->refused[p->how], sizeof(host->refused[p->how]), "%s", p->why);

@@ -278,11 +278,12 @@ static bool from_log(const char *log, char *why, size_t size)
 	return false;
 }
 
-void kernel_info_explain(const struct kernel_info *info, int err, const char *log,
-			 char *why, size_t size)
+void kernel_info_explain(const struct kernel_info *info, const struct probe *p, int err,
+			 const char *log, char *why, size_t size)
 {
-	/* what would be hooked was seen to be there, and libbpf does not find it: in a module */
-	bool in_module = err == ESRCH, denied = err == EPERM || err == EACCES || in_module;
+	bool in_module = p->how != PROBE_ITER && p->module && kernel_info_module(p->module);
+	/* what would be hooked was seen to be there: it is just not shown to libbpf */
+	bool denied = err == EPERM || err == EACCES || (err == ESRCH && in_module);
 	char detail[160] = "", text[64];
 
 	if (denied && missing_capability(in_module, detail, sizeof(detail)))

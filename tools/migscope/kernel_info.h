@@ -27,9 +27,9 @@ bool kernel_info_module(const char *module);
 enum probe_state kernel_info_target(struct kernel_info *info, const struct probe *p,
 				    char *why, size_t size);
 
-/* Why a load or an attach failed with @err (an errno), in words; @log is libbpf's. */
-void kernel_info_explain(const struct kernel_info *info, int err, const char *log,
-			 char *why, size_t size);
+/* Why loading or attaching @p failed with @err (an errno), in words; @log is libbpf's. */
+void kernel_info_explain(const struct kernel_info *info, const struct probe *p, int err,
+			 const char *log, char *why, size_t size);
 
 /* NULL where the kernel says which process a VM belongs to, else what is lost. */
 const char *kernel_info_owners(const struct kernel_info *info);
