@@ -7,8 +7,12 @@
 . "${0%/*}/../tap.sh"
 . "${0%/*}/../lib/watch.sh"
 load_kvm
-# every module that a probe is in, but those that are ours alone
-[ "$MIGSCOPE_KERNEL" = host ] || modprobe -a vhost_net vfio_iommu_type1 vdpa vhost_vdpa virtio_vdpa
+# every module that a probe is in, but those that are ours alone; Debian's 6.1 has no vDPA
+absent=''
+if [ "$MIGSCOPE_KERNEL" != host ]; then
+	modprobe -a vhost_net vfio_iommu_type1
+	modprobe -a vdpa vhost_vdpa virtio_vdpa || absent='(vdpa|vhost_vdpa|virtio_vdpa)'
+fi
 
 doctor=$TAP_TMP/doctor
 
@@ -25,7 +29,8 @@ if [ "$MIGSCOPE_KERNEL" = host ]; then
 else
 	is "nothing taken away: everything attached" "$base" 0
 	is "nothing taken away: every one, but those asked for and the events of our own modules" \
-	   "$(jq -c '[.probes[] | select(.state != "attached") | [.state, .why]] | unique' "$doctor")" \
+	   "$(jq -c --arg absent "^${absent:-none} is not loaded\$" '[.probes[] | select(.state != "attached") |
+		select(.why | test($absent) | not) | [.state, .why]] | unique' "$doctor")" \
 	   '[["off","only with --working-set"],["off","only with our kernel modules"],["waiting","vfio_sim is not loaded"]]'
 fi
 mapfile -t attached < <(jq -r '.probes[] | select(.state == "attached") | .probe' "$TAP_TMP/all")
