@@ -136,16 +136,21 @@ void vhost_vdpa_queues_disconnect(struct vhost_vdpa *v)
 
 /*
  * Users ask how far the device came after they reset it (QEMU 7.2 does), when it
- * has forgotten. So that the answer is true, it stands still before it is asked.
+ * has forgotten. So that the answer is true, it stands still before it is asked. That
+ * it cannot say is an answer, too: afterwards it would say where a new one begins.
  */
 void vhost_vdpa_queues_keep_state(struct vhost_vdpa *v)
 {
+	struct vhost_vdpa_queue *queue;
 	u32 i;
 
 	if (v->vdev->config->suspend && !v->suspended)
 		vdpa_suspend(v->vdev);
-	for (i = 0; i < v->nvqs; i++)
-		v->queues[i].kept = !vdpa_ask(v->vdev, get_vq_state, i, &v->queues[i].state);
+	for (i = 0; i < v->nvqs; i++) {
+		queue = &v->queues[i];
+		queue->kept_err = vdpa_ask(v->vdev, get_vq_state, i, &queue->state);
+		queue->kept = true;
+	}
 }
 
 void vhost_vdpa_queues_forget_state(struct vhost_vdpa *v)
@@ -196,14 +201,16 @@ static long queue_set_base(struct vhost_vdpa_queue *queue, u32 base)
 	err = base_to_state(v, base, &state);
 	if (err)
 		return err;
-	queue->kept = false;
-	return vdpa_ask(v->vdev, set_vq_state, queue->index, &state);
+	err = vdpa_ask(v->vdev, set_vq_state, queue->index, &state);
+	if (!err)
+		queue->kept = false;
+	return err;
 }
 
 static long queue_get_base(struct vhost_vdpa_queue *queue, u32 *base)
 {
 	struct vdpa_vq_state state = queue->state;
-	int err = 0;
+	int err = queue->kept_err;
 
 	if (!queue->kept)
 		err = vdpa_ask(queue->v->vdev, get_vq_state, queue->index, &state);

@@ -36,7 +36,8 @@ struct vhost_vdpa_queue {
 	struct irq_bypass_producer producer;
 	u16 index;
 	bool bypassed;		/* the producer is registered */
-	bool kept;		/* its state before the last reset: */
+	bool kept;		/* its state before the last reset, or why there is none: */
+	int kept_err;
 	struct vdpa_vq_state state;
 	struct vhost_vring_addr addr;	/* as the device has it */
 };

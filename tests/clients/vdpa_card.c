@@ -178,6 +178,20 @@ static void suite_asks(const char *path)
 	ok(status() & VIRTIO_CONFIG_S_DRIVER_OK, "it runs");
 	ioctl_is("where it is, while it runs, it does not say", VHOST_GET_VRING_BASE, &base,
 		 -EOPNOTSUPP);
+	set_status(0);
+	ioctl_is("nor after a reset, where it was", VHOST_GET_VRING_BASE, &base, -EOPNOTSUPP);
+	set_status(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+	ioctl_is("nor to the next driver", VHOST_GET_VRING_BASE, &base, -EOPNOTSUPP);
+	base = (struct vhost_vring_state) { TX };
+	ioctl_is("told where to begin", VHOST_SET_VRING_BASE, &base, 0);
+	base.num = 9;
+	ioctl_is("it says so", VHOST_GET_VRING_BASE, &base, 0);
+	equal("which is its begin", base.num, 0);
+	base = (struct vhost_vring_state) { RX };
+	ioctl_is("the other queue was not told", VHOST_GET_VRING_BASE, &base, -EOPNOTSUPP);
+	user_close();
+	card_open(path);
+	ioctl_is("another process asks a card that did not run", VHOST_GET_VRING_BASE, &base, 0);
 	user_close();
 }
 
