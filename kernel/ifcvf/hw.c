@@ -155,6 +155,9 @@ int ifcvf_hw_reset(struct ifcvf *vf)
 	for (i = 0; i < vf->nvqs; i++) {
 		vq = &vf->vqs[i];
 		WRITE_ONCE(vq->ready, false);
+		/* a function that does not reset has it still */
+		if (!err)
+			vq->started = false;
 		vq->desc = 0;
 		vq->driver = 0;
 		vq->device = 0;
@@ -188,6 +191,7 @@ int ifcvf_hw_queue_start(struct ifcvf *vf, u16 index)
 	if (vf->lm.at)
 		iowrite16(vq->start, vf->lm.at + LM_QUEUE(index));
 	iowrite16(1, &cfg->queue_enable);
+	vq->started = true;
 	return 0;
 }
 
@@ -202,7 +206,7 @@ bool ifcvf_hw_queue_enabled(struct ifcvf *vf, u16 index)
 
 int ifcvf_hw_queue_progress(struct ifcvf *vf, u16 index, u16 *avail)
 {
-	if (!vf->vqs[index].ready)
+	if (!vf->vqs[index].started)
 		*avail = vf->vqs[index].start;
 	else if (vf->lm.at)
 		*avail = ioread16(vf->lm.at + LM_QUEUE(index));

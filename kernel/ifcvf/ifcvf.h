@@ -39,7 +39,8 @@ struct ifcvf_vq {
 	u64 device;
 	u16 size;
 	u16 start;		/* of the available ring */
-	bool ready;
+	bool ready;		/* whoever drives it wants it to run */
+	bool started;		/* the function has it, until it is reset */
 };
 
 struct ifcvf {

@@ -46,7 +46,7 @@ static int ifcvf_set_vq_address(struct vdpa_device *vdpa, u16 index, u64 desc, u
 	if (!vq)
 		return -EINVAL;
 	/* the function has read them */
-	if (vq->ready)
+	if (vq->started)
 		return -EBUSY;
 	vq->desc = desc;
 	vq->driver = driver;
@@ -59,7 +59,7 @@ static void ifcvf_set_vq_num(struct vdpa_device *vdpa, u16 index, u32 num)
 	struct ifcvf_vq *vq = vq_of(to_vf(vdpa), &index);
 
 	/* one of no size, which one too large is, too, does not become ready */
-	if (vq && !vq->ready)
+	if (vq && !vq->started)
 		vq->size = num <= vq->size_max ? num : 0;
 }
 
@@ -87,7 +87,7 @@ static void ifcvf_set_vq_ready(struct vdpa_device *vdpa, u16 index, bool ready)
 
 	if (!vq)
 		return;
-	if (ready && !vq->ready && !ifcvf_hw_queue_enabled(vf, index))
+	if (ready && !vq->started)
 		ready = !ifcvf_hw_queue_start(vf, index);
 	/* it neither rings nor calls back any more, and stops with the next reset */
 	WRITE_ONCE(vq->ready, ready);
@@ -121,7 +121,7 @@ static int ifcvf_set_vq_state(struct vdpa_device *vdpa, u16 index,
 
 	if (!vq)
 		return -EINVAL;
-	if (vq->ready)
+	if (vq->started)
 		return -EBUSY;
 	if (is_packed(vf))
 		return is_start_packed(&state->packed) ? 0 : -EOPNOTSUPP;
@@ -140,7 +140,7 @@ static int ifcvf_get_vq_state(struct vdpa_device *vdpa, u16 index, struct vdpa_v
 		return -EINVAL;
 	if (!is_packed(vf))
 		return ifcvf_hw_queue_progress(vf, index, &state->split.avail_index);
-	if (vq->ready)
+	if (vq->started)
 		return -EOPNOTSUPP;
 	state->packed = (struct vdpa_vq_state_packed) {
 		.last_avail_counter = 1,
@@ -184,7 +184,7 @@ static u16 ifcvf_get_vq_size(struct vdpa_device *vdpa, u16 index)
 
 	if (!vq)
 		return 0;
-	return vq->ready ? vq->size : vq->size_max;
+	return vq->started ? vq->size : vq->size_max;
 }
 
 static u32 ifcvf_get_vq_align(struct vdpa_device *vdpa)

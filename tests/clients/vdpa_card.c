@@ -133,6 +133,26 @@ static unsigned int frames(unsigned int n)
  * Suites
  */
 
+/* A queue that was made ready is the card's, though nobody wants it any more. */
+static void taken_back(void)
+{
+	struct vhost_vring_state state = { TX, 0 };
+	struct vhost_vring_addr addr;
+
+	negotiate(MODERN);
+	ring_set_up(TX, 3);
+	ring_enable(TX);
+	ioctl_is("a queue is taken back", VHOST_VDPA_SET_VRING_ENABLE, &state, 0);
+	ring_address(TX, &addr);
+	ioctl_is("and is the card's where it is", VHOST_SET_VRING_ADDR, &addr, -EBUSY);
+	ioctl_is("is not told where to begin", VHOST_SET_VRING_BASE, &state, -EBUSY);
+	ioctl_is("and does not say how far it came", VHOST_GET_VRING_BASE, &state, -EOPNOTSUPP);
+	set_status(0);
+	ioctl_is("until a reset", VHOST_SET_VRING_ADDR, &addr, 0);
+	ioctl_is("and where it begins", VHOST_GET_VRING_BASE, &state, 0);
+	set_status(0);
+}
+
 static void suite_asks(const char *path)
 {
 	uint64_t features = 0, bare = 1ULL << VIRTIO_F_VERSION_1, more = MODERN | 1ULL << 38;
@@ -172,6 +192,7 @@ static void suite_asks(const char *path)
 	ioctl_is("where it is, before it is ready", VHOST_GET_VRING_BASE, &base, 0);
 	equal("is at its begin", base.num, 0);
 	set_status(0);
+	taken_back();
 
 	equal("memory", map_pages(0, PAGES, VHOST_ACCESS_RW), 0);
 	card_start();
