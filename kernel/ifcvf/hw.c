@@ -130,16 +130,24 @@ static int vectors_tell(struct ifcvf *vf)
 	return 0;
 }
 
+/*
+ * One that does not reset may still do what it was told before, in memory that is about
+ * to be somebody else's: it is on the bus only after it has reset.
+ */
 static int reset_wait(struct ifcvf *vf)
 {
 	unsigned int ms;
 
 	iowrite8(0, &common(vf)->device_status);
 	for (ms = 0; ifcvf_hw_status(vf); ms++) {
-		if (ms == RESET_MS_MAX)
+		if (ms == RESET_MS_MAX) {
+			pci_clear_master(vf->pdev);
 			return -ETIMEDOUT;
+		}
 		fsleep(1000);
 	}
+	if (!vf->pdev->is_busmaster)
+		pci_set_master(vf->pdev);
 	return 0;
 }
 

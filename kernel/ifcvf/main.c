@@ -141,7 +141,6 @@ static int ifcvf_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	err = ifcvf_layout(vf);
 	if (err)
 		goto release;
-	pci_set_master(pdev);
 	err = ifcvf_hw_init(vf);
 	if (err)
 		goto unmap;
