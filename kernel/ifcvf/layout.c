@@ -17,6 +17,9 @@
 #define LM_QUEUES	0x20
 #define LM_QUEUE_STEP	4
 
+/* no more capabilities have room; a list that goes on is one that goes round */
+#define CAPS_MAX	48
+
 /* what any of virtio's structures may be asked to be aligned to */
 #define STRUCTURE_ALIGN	4
 
@@ -145,11 +148,13 @@ int ifcvf_layout(struct ifcvf *vf)
 {
 	struct pci_dev *pdev = vf->pdev;
 	int err = -ENODEV;
-	int pos;
+	int pos, n;
 
-	for (pos = pci_find_capability(pdev, PCI_CAP_ID_VNDR); pos;
-	     pos = pci_find_next_capability(pdev, pos, PCI_CAP_ID_VNDR))
+	pos = pci_find_capability(pdev, PCI_CAP_ID_VNDR);
+	for (n = 0; pos && n < CAPS_MAX; n++) {
 		cap_take(vf, pos);
+		pos = pci_find_next_capability(pdev, pos, PCI_CAP_ID_VNDR);
+	}
 	if (!vf->common.length || !vf->notify.length || !vf->config.length) {
 		pci_err(pdev, "no%s%s%s structure of virtio that could be used\n",
 			vf->common.length ? "" : " common", vf->notify.length ? "" : " notify",
