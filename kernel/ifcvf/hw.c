@@ -5,6 +5,7 @@
  */
 #include <linux/delay.h>
 #include <linux/io.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
@@ -18,6 +19,8 @@
 #define RESET_MS_MAX		2000
 /* a device that changes its configuration as fast as it is read */
 #define CONFIG_TRIES_MAX	100
+/* QEMU's functions have no more, Intel's far fewer */
+#define QUEUES_MAX		1024
 
 #define LM_QUEUE(index)		(0x20 + 4 * (index))
 
@@ -126,6 +129,7 @@ static int vectors_tell(struct ifcvf *vf)
 		iowrite16(vf->vqs[i].vector, &cfg->queue_msix_vector);
 		if (ioread16(&cfg->queue_msix_vector) != vf->vqs[i].vector)
 			return -EBUSY;
+		cond_resched();
 	}
 	return 0;
 }
@@ -288,6 +292,11 @@ static int queues_find(struct ifcvf *vf)
 	u16 n = ioread16(&cfg->num_queues), i;
 	struct ifcvf_vq *vq;
 
+	/* whoever drives it has much for each, be it there or not */
+	if (n > QUEUES_MAX) {
+		pci_err(vf->pdev, "%u queues: more than %u\n", n, QUEUES_MAX);
+		return -EINVAL;
+	}
 	vf->vqs = kvcalloc(n, sizeof(*vf->vqs), GFP_KERNEL);
 	if (!vf->vqs)
 		return -ENOMEM;
@@ -303,6 +312,7 @@ static int queues_find(struct ifcvf *vf)
 			pci_err(vf->pdev, "queue %u is rung outside of the doorbells\n", i);
 			return -EINVAL;
 		}
+		cond_resched();
 	}
 	vf->nvqs = i;
 	return i ? 0 : -ENODEV;
