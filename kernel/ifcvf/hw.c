@@ -283,6 +283,8 @@ static int doorbell_find(struct ifcvf *vf, struct ifcvf_vq *vq, u16 slot)
 	vq->doorbell = vf->notify.at + offset;
 	vq->doorbell_phys = pci_resource_start(vf->pdev, vf->notify.bar) +
 			    vf->notify.offset + offset;
+	vq->doorbell_alone = ifcvf_is_alone(vf, vf->notify.bar, vf->notify.offset + offset,
+					    vf->notify_step);
 	return 0;
 }
 

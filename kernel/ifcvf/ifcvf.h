@@ -31,6 +31,7 @@ struct ifcvf_vq {
 	/* where it is rung, and how a process finds that */
 	void __iomem *doorbell;
 	phys_addr_t doorbell_phys;
+	bool doorbell_alone;
 	u16 size_max;
 	u16 vector;
 	/* as it was set; the function hears of it when the queue becomes ready */
@@ -55,6 +56,10 @@ struct ifcvf {
 	struct ifcvf_region notify;
 	struct ifcvf_region config;
 	struct ifcvf_region lm;		/* at is NULL: it has none */
+	/* not accessed */
+	struct ifcvf_region isr;
+	struct ifcvf_region msix_table;
+	struct ifcvf_region msix_pba;
 	u32 notify_step;
 	void __iomem *bars[PCI_STD_NUM_BARS];
 
@@ -75,6 +80,7 @@ struct ifcvf {
 
 /* layout.c */
 int ifcvf_layout(struct ifcvf *vf);
+bool ifcvf_is_alone(const struct ifcvf *vf, u8 bar, u64 offset, u64 length);
 void ifcvf_unmap(struct ifcvf *vf);
 
 /* hw.c */

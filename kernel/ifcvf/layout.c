@@ -73,6 +73,10 @@ static struct ifcvf_region *region_of(struct ifcvf *vf, u8 type, u32 *least)
 	case VIRTIO_PCI_CAP_DEVICE_CFG:
 		*least = 1;
 		return &vf->config;
+	case VIRTIO_PCI_CAP_ISR_CFG:
+		/* only kept out of a process's reach */
+		*least = 1;
+		return &vf->isr;
 	default:
 		return NULL;
 	}
@@ -120,6 +124,51 @@ static void lm_find(struct ifcvf *vf)
 	vf->lm.length = min_t(u64, pci_resource_len(vf->pdev, LM_BAR), U32_MAX);
 }
 
+/* Vectors, and which of them are pending: whoever writes there has interrupts made up. */
+static void msix_find(struct ifcvf *vf)
+{
+	struct pci_dev *pdev = vf->pdev;
+	u32 table, pba;
+	int n;
+
+	n = pci_msix_vec_count(pdev);
+	if (n < 0)
+		return;
+	pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_TABLE, &table);
+	pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_PBA, &pba);
+	vf->msix_table.bar = table & PCI_MSIX_TABLE_BIR;
+	vf->msix_table.offset = table & PCI_MSIX_TABLE_OFFSET;
+	vf->msix_table.length = n * PCI_MSIX_ENTRY_SIZE;
+	vf->msix_pba.bar = pba & PCI_MSIX_PBA_BIR;
+	vf->msix_pba.offset = pba & PCI_MSIX_PBA_OFFSET;
+	vf->msix_pba.length = BITS_TO_U64(n) * sizeof(u64);
+}
+
+static bool overlaps(const struct ifcvf_region *region, u8 bar, u64 offset, u64 length)
+{
+	return region->length && region->bar == bar && region->offset < offset + length &&
+	       offset < (u64)region->offset + region->length;
+}
+
+/**
+ * ifcvf_is_alone - whether a piece of a BAR has nothing of what is not a doorbell
+ * @vf: the function, whose layout is known
+ * @bar: the BAR
+ * @offset: where the piece begins
+ * @length: and how long it is
+ *
+ * Structures may overlap: where each of them lies is the function's word alone.
+ */
+bool ifcvf_is_alone(const struct ifcvf *vf, u8 bar, u64 offset, u64 length)
+{
+	return !overlaps(&vf->common, bar, offset, length) &&
+	       !overlaps(&vf->isr, bar, offset, length) &&
+	       !overlaps(&vf->config, bar, offset, length) &&
+	       !overlaps(&vf->lm, bar, offset, length) &&
+	       !overlaps(&vf->msix_table, bar, offset, length) &&
+	       !overlaps(&vf->msix_pba, bar, offset, length);
+}
+
 static int region_map(struct ifcvf *vf, struct ifcvf_region *region)
 {
 	void __iomem **bar = &vf->bars[region->bar];
@@ -162,6 +211,7 @@ int ifcvf_layout(struct ifcvf *vf)
 		return err;
 	}
 	lm_find(vf);
+	msix_find(vf);
 	err = region_map(vf, &vf->common) ?: region_map(vf, &vf->notify) ?:
 	      region_map(vf, &vf->config) ?: region_map(vf, &vf->lm);
 	if (err)

@@ -163,6 +163,9 @@ static struct vdpa_notification_area ifcvf_get_vq_notification(struct vdpa_devic
 	if (!vq)
 		return area;
 	area.addr = vq->doorbell_phys;
+	/* what it takes is in it: the interrupts, the configuration */
+	if (!vq->doorbell_alone)
+		return area;
 	area.size = vf->notify_step;
 	end = (u64)(vq->doorbell - vf->notify.at) + area.size;
 	/* the last may have less room than its step */
