@@ -428,19 +428,27 @@ static u64 take(struct vhost_dev *dev, struct vhost_msg_node *copy)
 	return number;
 }
 
-/* User space did not get the message, unless another thread answered since. */
+/*
+ * User space did not get the message, unless another thread answered since. Others that
+ * found none meanwhile wait for it.
+ */
 static void give_back(struct vhost_dev *dev, u64 number)
 {
 	struct vhost_msg_node *node;
+	bool given = false;
 
 	spin_lock(&dev->iotlb_lock);
 	list_for_each_entry(node, &dev->pending_list, node) {
 		if (message_of(node)->number == number) {
 			list_move(&node->node, &dev->read_list);
+			given = true;
 			break;
 		}
 	}
 	spin_unlock(&dev->iotlb_lock);
+
+	if (given)
+		tell(dev);
 }
 
 ssize_t vhost_chr_read_iter(struct vhost_dev *dev, struct iov_iter *to,

@@ -35,12 +35,14 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PAGE		4096UL
 #define ENTRIES		16
 #define CID		52
 #define PATIENCE_MS	20000
+#define ASLEEP_US	300000		/* a thread that has nothing to do but to wait does so */
 #define STORM		300
 #define HOLES		50
 #define KEPT		4		/* misses of one queue that may wait */
@@ -410,33 +412,57 @@ static void *slow_reader(void *page)
 	return (void *)(intptr_t)read(dev.fd, page, sizeof(struct vhost_msg_v2));
 }
 
-static void test_quick_answer(void)
+/* A page that is not there until somebody fills it in; returns who is told of faults. */
+static int slow_page(uint8_t **page)
 {
 	struct uffdio_api api = { .api = UFFD_API };
-	uint8_t *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct uffdio_register range = {
-		.range = { (uintptr_t)page, PAGE },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	struct uffdio_zeropage zero = { .range = { (uintptr_t)page, PAGE } };
+	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
 	int faults = must(syscall(SYS_userfaultfd, O_CLOEXEC));
-	struct pollfd fault = { .fd = faults, .events = POLLIN };
-	struct uffd_msg msg;
-	pthread_t reader;
-	void *size;
 
+	*page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (*page == MAP_FAILED)
+		err(EXIT_FAILURE, "mmap");
+	range.range = (struct uffdio_range){ (uintptr_t)*page, PAGE };
 	must(ioctl(faults, UFFDIO_API, &api));
 	must(ioctl(faults, UFFDIO_REGISTER, &range));
+	return faults;
+}
+
+static pthread_t read_slowly(uint8_t *page)
+{
+	pthread_t reader;
+
+	if (pthread_create(&reader, NULL, slow_reader, page))
+		errx(EXIT_FAILURE, "no thread");
+	return reader;
+}
+
+/* A reader that has its message and not yet a page to put it. */
+static pthread_t read_until_fault(uint8_t *page, int faults)
+{
+	struct pollfd fault = { .fd = faults, .events = POLLIN };
+	pthread_t reader = read_slowly(page);
+	struct uffd_msg msg;
+
+	if (must(poll(&fault, 1, PATIENCE_MS)) != 1)
+		errx(EXIT_FAILURE, "the reader does not get to its page");
+	must(read(faults, &msg, sizeof(msg)));
+	return reader;
+}
+
+static void test_quick_answer(void)
+{
+	uint8_t *page;
+	int faults = slow_page(&page);
+	struct uffdio_zeropage zero = { .range = { (uintptr_t)page, PAGE } };
+	pthread_t reader;
+	void *size;
 
 	unmap(iova_of(TX, DESC), PAGE);
 	offer(packet());
 	kick(TX);
 	dev.misses++;
-	if (pthread_create(&reader, NULL, slow_reader, page))
-		errx(EXIT_FAILURE, "no thread");
-	if (must(poll(&fault, 1, PATIENCE_MS)) != 1)
-		errx(EXIT_FAILURE, "the reader does not get to its page");
-	must(read(faults, &msg, sizeof(msg)));
+	reader = read_until_fault(page, faults);
 	answer(TX, DESC);
 	equal(used(), dev.avail, "an answer counts from when user space can know of the miss");
 	must(ioctl(faults, UFFDIO_ZEROPAGE, &zero));
@@ -447,6 +473,48 @@ static void test_quick_answer(void)
 	equal(drain(), 0, "and nothing is left behind");
 	close(faults);
 	munmap(page, PAGE);
+}
+
+/*
+ * Two readers and one message: the first has it, the second waits, and then the first
+ * has no page to put it.
+ */
+static void test_given_back(void)
+{
+	struct vhost_msg_v2 *msg;
+	uint8_t *page, other[sizeof(*msg)];
+	int faults = slow_page(&page);
+	pthread_t first, second;
+	struct timespec until;
+	void *size;
+	bool woken;
+
+	unmap(iova_of(TX, DESC), PAGE);
+	kick(TX);
+	dev.misses++;
+	first = read_until_fault(page, faults);
+	must(fcntl(dev.fd, F_SETFL, 0));
+	second = read_slowly(other);
+	usleep(ASLEEP_US);
+	munmap(page, PAGE);
+	close(faults);
+	pthread_join(first, &size);
+	equal((uintptr_t)size, -1, "a reader whose page goes away fails");
+	must(clock_gettime(CLOCK_REALTIME, &until));
+	until.tv_sec += PATIENCE_MS / 1000;
+	woken = !pthread_timedjoin_np(second, &size, &until);
+	point(woken, "who waits gets the message that another gave back");
+	if (!woken) {
+		kick(TX);
+		dev.misses++;
+		pthread_join(second, &size);
+	}
+	msg = (void *)other;
+	equal((uintptr_t)size, sizeof(*msg), "all of it");
+	equal(msg->iotlb.iova, iova_of(TX, DESC), "as it was");
+	must(fcntl(dev.fd, F_SETFL, O_NONBLOCK));
+	answer(TX, DESC);
+	equal(drain(), 0, "and nobody else does");
 }
 
 static void refused(const char *words, int error, uint8_t type, uint64_t iova, uint64_t size,
@@ -505,8 +573,7 @@ static void test_waiting_reader(void)
 	unmap(iova_of(TX, DESC), PAGE);
 	equal(must(poll(&ready, 1, 0)), 0, "there is nothing to read");
 	must(fcntl(dev.fd, F_SETFL, 0));
-	if (pthread_create(&reader, NULL, slow_reader, page))
-		errx(EXIT_FAILURE, "no thread");
+	reader = read_slowly(page);
 	kick(TX);
 	dev.misses++;
 	pthread_join(reader, &size);
@@ -570,6 +637,7 @@ int main(void)
 	test_holes();
 	test_bad_reader();
 	test_quick_answer();
+	test_given_back();
 	test_errors();
 	test_waiting_reader();
 	close_device();
