@@ -168,6 +168,11 @@ static void test_mmap(void)
 	OK(p != MAP_FAILED, "mmap: shared and writable");
 	OK(mprotect(p, len, PROT_READ | PROT_EXEC) < 0, "mmap: not made executable later");
 	munmap(p, len);
+	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, ring - PAGE);
+	OK(p != MAP_FAILED, "mmap: what is before it, private");
+	OK(mremap(p, PAGE, PAGE + len, MREMAP_MAYMOVE) == MAP_FAILED && errno == EFAULT,
+	   "mmap: not grown into the ring");
+	munmap(p, PAGE);
 
 	/* what is kept behind the entries is not to be seen */
 	p = mmap(NULL, len + PAGE, PROT_READ, MAP_SHARED, fd, ring);
