@@ -39,6 +39,19 @@ for most in 1 40 150 200; do
 done
 is "the one that ended is left out first" "$(jq -sr 'map(select(.labels.dev | not) | .labels.vm // empty) | unique | length' "$TAP_TMP/capped.json")" 1
 
+# --- one that ended keeps its name for a while, and the next may have it
+$render twins >"$TAP_TMP/twins" 2>"$TAP_TMP/stats"
+tests/lib/exposition.py openmetrics "$TAP_TMP/twins" >"$TAP_TMP/twins.json"
+is "one name, two VMs: no series is there twice" "$?" 0
+is "one name, two VMs: as many as were counted, and none was left out by the cap" \
+	"$(cat "$TAP_TMP/stats")" "$(wc -l <"$TAP_TMP/twins.json") 0"
+shown() { jq -sc --arg n "migscope_$1" 'map(select(.name == $n and (.labels.vm | IN("again", "first", "over"))) | .value)' "$TAP_TMP/twins.json"; }
+is "one name, two VMs: the living one is shown, else the newer" "$(shown dirty_pages_total)" '[2,3,6]'
+is "one name, two VMs: whether it is alive" "$(shown vm_alive)" '[1,1,0]'
+is "one name, two devices: the same" \
+	"$(jq -sc 'map(select(.name == "migscope_iotlb_lookups_total" and .labels.result == "miss") | [.labels.vm, .value])' "$TAP_TMP/twins.json")" \
+	'[["plain",41],["again",2],["first",3],["over",6]]'
+
 $render >"$TAP_TMP/accept"
 is "Accept headers" "$(grep '^not ok' "$TAP_TMP/accept")" ''
 num "Accept headers: all were tried" "$(grep -c '^ok' "$TAP_TMP/accept")" -ge 18

@@ -2,8 +2,9 @@
 /*
  * render_openmetrics classic|openmetrics [MOST [STEP]] - the exposition of a model that
  * is always the same, with everything measured; with STEP every counter is as many times
- * as high, and names are plain. `names` prints what series there may be. Without a
- * format: checks of Accept.
+ * as high, and names are plain. `twins` is in OpenMetrics, of VMs and devices that have
+ * names of others that ended. `names` prints what series there may be. Without a format:
+ * checks of Accept.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,6 +181,42 @@ static void run(struct model *m, struct metric_self *self, __u64 step)
 	self->cpu_seconds *= step;
 }
 
+/* Each pair has one name: one that ended beside a living one, older or newer, or another. */
+static void add_twins(struct model *m)
+{
+	static const struct {
+		const char *name;
+		bool alive;
+		unsigned int marks;
+	} twin[] = {
+		{ "again", false, 1 }, { "again", true, 2 },
+		{ "first", true, 3 }, { "first", false, 4 },
+		{ "over", false, 5 }, { "over", false, 6 },
+	};
+	static struct model_vm vm[8];
+	static struct model_dev dev[7];
+
+	vm[0] = m->vm[0];
+	vm[1] = m->vm[1];
+	dev[0] = m->dev[0];
+	for (int i = 0; i < 6; i++) {
+		vm[2 + i] = m->vm[1];
+		vm[2 + i].id = 10 + i;
+		vm[2 + i].alive = twin[i].alive;
+		vm[2 + i].log.marks = twin[i].marks;
+		strcpy(vm[2 + i].name, twin[i].name);
+		dev[1 + i] = m->dev[0];
+		dev[1 + i].id = 20 + i;
+		dev[1 + i].alive = twin[i].alive;
+		dev[1 + i].iotlb.misses = twin[i].marks;
+		strcpy(dev[1 + i].vm, twin[i].name);
+	}
+	m->vm = vm;
+	m->vms = 8;
+	m->dev = dev;
+	m->devs = 7;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct probe probe[] = {
@@ -201,7 +238,7 @@ int main(int argc, char **argv)
 		return check_accept();
 	if (!strcmp(argv[1], "names"))
 		return print_names();
-	o.openmetrics = !strcmp(argv[1], "openmetrics");
+	o.openmetrics = strcmp(argv[1], "classic");
 	for (int i = 0; i < MEASURES; i++)
 		m.measured[i] = true;
 	for (int i = 0; i < MS_SELF_COUNT; i++)
@@ -239,6 +276,8 @@ int main(int argc, char **argv)
 	dev.vfio.avail = 65475;
 	dev.vfio.knows = MS_VFIO_KNOWS_AVAIL | MS_VFIO_KNOWS_MAPS | MS_VFIO_KNOWS_SCOPE;
 	fill_times(&dev.iotlb.service, 17);
+	if (!strcmp(argv[1], "twins"))
+		add_twins(&m);
 	if (argc > 3)
 		run(&m, &self, strtoull(argv[3], NULL, 10));
 	if (render_openmetrics(&m, &self, &o, &text, &len, &stats))

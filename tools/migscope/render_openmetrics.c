@@ -234,7 +234,54 @@ static size_t count_series(struct metric_at *at, enum metric_scope scope, size_t
 	return c.series;
 }
 
-/* Which objects of each scope fit; those of the host always do. */
+/* What tells the series of an object from those of others, and which of two is to be shown. */
+struct object {
+	const char *vm, *dev;	/* its labels */
+	bool alive;
+	__u64 id;
+	size_t i;
+};
+
+static int by_labels(const void *a, const void *b)
+{
+	const struct object *x = a, *y = b;
+	int diff = strcmp(x->vm, y->vm);
+
+	if (!diff)
+		diff = strcmp(x->dev, y->dev);
+	if (!diff)
+		diff = x->alive - y->alive;
+	return diff ? diff : x->id < y->id ? -1 : x->id > y->id;
+}
+
+/*
+ * One that ended has its name for as long as it is kept, and the next may have the same:
+ * of those with the same labels the one that is alive, or the newest, is marked.
+ */
+static int mark_distinct(struct metric_at *at, enum metric_scope scope, bool *shown)
+{
+	size_t n = metrics_objects(at->m, scope);
+	struct object *o = calloc(n + 1, sizeof(*o));
+
+	if (!o)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		o[i] = (struct object){ .vm = "", .dev = "", .alive = true, .i = i };
+		metrics_object(at, scope, i);
+		if (at->vm)
+			o[i] = (struct object){ at->vm->name, "", at->vm->alive, at->vm->id, i };
+		else if (at->dev)
+			o[i] = (struct object){ at->dev->vm, at->dev->dev, at->dev->alive, at->dev->id, i };
+	}
+	qsort(o, n, sizeof(*o), by_labels);
+	for (size_t i = 0; i < n; i++)
+		shown[o[i].i] = i + 1 == n || strcmp(o[i].vm, o[i + 1].vm) ||
+				strcmp(o[i].dev, o[i + 1].dev);
+	free(o);
+	return 0;
+}
+
+/* Which objects of each scope fit, of those that are marked; those of the host always do. */
 static void choose(struct metric_at *at, size_t most, bool **shown, struct openmetrics_stats *stats)
 {
 	for (enum metric_scope scope = 0; scope < METRIC_SCOPES; scope++)
@@ -243,7 +290,8 @@ static void choose(struct metric_at *at, size_t most, bool **shown, struct openm
 				size_t n;
 
 				metrics_object(at, scope, i);
-				if ((at->vm ? at->vm->alive : at->dev ? at->dev->alive : 1) != alive)
+				if (!shown[scope][i] ||
+				    (at->vm ? at->vm->alive : at->dev ? at->dev->alive : 1) != alive)
 					continue;
 				n = count_series(at, scope, i);
 				shown[scope][i] = scope == METRIC_HOST || stats->series + n <= most;
@@ -287,7 +335,7 @@ int render_openmetrics(const struct model *m, const struct metric_self *self,
 	memset(stats, 0, sizeof(*stats));
 	for (enum metric_scope scope = 0; scope < METRIC_SCOPES; scope++) {
 		shown[scope] = calloc(metrics_objects(m, scope) + 1, sizeof(bool));
-		if (!shown[scope])
+		if (!shown[scope] || mark_distinct(&at, scope, shown[scope]))
 			goto out;
 	}
 	choose(&at, o->most, shown, stats);
