@@ -329,6 +329,9 @@ struct json_object *report_read(const char *path, const struct report_options *o
 			       read_samples(&r, "SELECT elapsed FROM sample ORDER BY id"));
 	json_object_object_add(report, "vms", read_vms(&r));
 	json_object_object_add(report, "host", read_series(&r, 0));
+	/* who still records waits for us */
+	if (!r.failed)
+		sqlite3_exec(r.db, "COMMIT", NULL, NULL, NULL);
 	if (r.failed) {
 		ms_error("%s: %s", path, sqlite3_errmsg(r.db));
 		json_object_put(report);
