@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * recording FILE - a recording of a minute that never was, by the recorder itself: two
+ * recording FILE [read] - a recording of a minute that never was, by the recorder itself: two
  * migrations at once, one of them of a VM that dies, a display, a gap, a clock that is
- * set, a VM that is started again. One sample a second, Unix time 1700000000 and on.
+ * set, a VM that is started again. One sample a second, Unix time 1700000000 and on. With
+ * `read` somebody reads it for longer than is waited for.
  */
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -114,6 +116,17 @@ static void live_qemu(struct model_qemu *q, int t)
 	q->downtime_seconds = t > 25 ? 0.25 : 0;
 }
 
+/* Holds the file as a reader does, from the twelfth to the fifteenth second. */
+static int read_meanwhile(const char *path, int t)
+{
+	static sqlite3 *db;
+
+	if (t == 12)
+		return sqlite3_open(path, &db) != SQLITE_OK ||
+		       sqlite3_exec(db, "BEGIN; SELECT count(*) FROM value", NULL, NULL, NULL) != SQLITE_OK;
+	return t == 15 && sqlite3_close(db) != SQLITE_OK;
+}
+
 int main(int argc, char **argv)
 {
 	static struct model_dev dev[2];
@@ -123,7 +136,7 @@ int main(int argc, char **argv)
 	struct model m = { .vm = vm, .dev = dev, .devs = 2 };
 	struct recording *r;
 
-	if (argc != 2 || recording_new(argv[1], "migscope record, as a test", 1, &r))
+	if (argc < 2 || recording_new(argv[1], "migscope record, as a test", 1, &r))
 		return 1;
 	for (int i = 0; i < MEASURES; i++)
 		m.measured[i] = true;
@@ -170,6 +183,8 @@ int main(int argc, char **argv)
 		m.time = BEGIN + t + (t >= 45 ? 100 : 0);
 		m.now_ns = (1000 + t) * 1000000000ULL;
 		m.elapsed = t + 0.5;
+		if (argc > 2 && read_meanwhile(argv[1], t))
+			return 1;
 		if (recording_add(r, &m))
 			return 1;
 	}

@@ -47,6 +47,11 @@ like "text: a display is told apart" "$text" 'screen: logging of a display, no m
 like "text: the bill" "$text" 'pages dirtied +21000'
 unlike "text: a recording that is whole does not say otherwise" "$text" INCOMPLETE
 
+# --- somebody reads it while it is written, for longer than is waited for
+ok "with a reader: it is written to its end" build/tests/recording "$TAP_TMP/read.db" read
+is "with a reader: nothing is missing" \
+	"$(sqlite3 "$TAP_TMP/read.db" .dump | md5sum)" "$(sqlite3 "$db" .dump | md5sum)"
+
 # --- the page
 "$migscope" report --html "$TAP_TMP/r.html" "$db"
 is "--html: status" "$?" 0

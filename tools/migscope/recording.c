@@ -18,6 +18,8 @@
 
 #define CLOCK_STEP_S	0.25	/* the two clocks drift apart less than this between two samples */
 #define GAP		2.5	/* times the interval: then a sample is missing */
+#define BUSY_S		2	/* what a reader is waited for at most, when there is a next sample */
+#define BUSY_END_S	30	/* and when there is none */
 
 static const char schema[] =
 	"PRAGMA application_id = 0x6d696773;"
@@ -65,6 +67,7 @@ struct recording {
 	sqlite3_stmt *statement[STATEMENTS];
 	char path[4096];
 	unsigned long samples;
+	unsigned long written;		/* of them; a reader may keep us from writing the others yet */
 	double interval;
 	double time, monotonic;		/* of the last sample */
 	struct sessions *sessions;
@@ -477,18 +480,40 @@ static int put_sample(struct recording *r, const struct model *m)
 	return err ? err : sessions_feed(r->sessions, m, r->samples, put_session, r);
 }
 
+/* Begins a transaction, unless a reader has kept the one before from its end. */
+static int begin(struct recording *r)
+{
+	return sqlite3_get_autocommit(r->db) ? execute(r, "BEGIN") : 0;
+}
+
+/* -EBUSY: somebody reads; the transaction stays open, and nobody else begins to read. */
+static int commit(struct recording *r)
+{
+	int ret = sqlite3_exec(r->db, "COMMIT", NULL, NULL, NULL);
+
+	if (ret == SQLITE_BUSY && !sqlite3_get_autocommit(r->db))
+		return -EBUSY;
+	if (ret != SQLITE_OK)
+		return fail(r);
+	r->written = r->samples;
+	return 0;
+}
+
 int recording_add(struct recording *r, const struct model *m)
 {
-	int err = execute(r, "BEGIN");
+	int err = begin(r);
 
 	if (err)
 		return err;
 	r->samples++;
 	err = put_sample(r, m);
 	if (!err)
-		err = execute(r, "COMMIT");
+		err = commit(r);
+	/* it is written with the next one */
+	if (err == -EBUSY)
+		return 0;
 	if (err) {
-		r->samples--;
+		r->samples = r->written;
 		/* SQLite may have rolled back by itself */
 		sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
 	}
@@ -565,7 +590,11 @@ int recording_new(const char *path, const char *command, double interval, struct
 	/* one file whenever nothing is being written; a reader may look while we record */
 	err = execute(r, "PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = NORMAL;"
 			 "PRAGMA temp_store = MEMORY");
-	sqlite3_busy_timeout(r->db, 2000);
+	/* no page is written before the end: each would wait for a reader */
+	if (!err)
+		err = execute(r, "PRAGMA cache_spill = OFF");
+	/* the next sample is not to be missed for a reader */
+	sqlite3_busy_timeout(r->db, interval < 2 * BUSY_S ? interval * 500 : BUSY_S * 1000);
 	if (!err)
 		err = execute(r, schema);
 	if (!err)
@@ -587,21 +616,24 @@ fail:
 
 int recording_finish(struct recording *r, const char *why)
 {
-	int err = execute(r, "BEGIN");
+	int err = begin(r);
 
 	if (!err)
 		err = meta_text(r, "ended", why);
 	if (!err)
 		err = meta_number(r, "complete", 1);
+	sqlite3_busy_timeout(r->db, BUSY_END_S * 1000);
 	if (!err)
-		err = execute(r, "COMMIT");
+		err = commit(r);
+	if (err == -EBUSY)
+		ms_error("%s: somebody reads it, and does not end", r->path);
 	/* takes the empty journal away */
 	return err ? err : execute(r, "PRAGMA journal_mode = DELETE");
 }
 
 unsigned long recording_samples(const struct recording *r)
 {
-	return r->samples;
+	return r->written;
 }
 
 void recording_free(struct recording *r)

@@ -16,7 +16,8 @@ struct recording;
 int recording_new(const char *path, const char *command, double interval, struct recording **r);
 
 /*
- * Adds a sample, in one transaction: what was added before stays whatever happens.
+ * Adds a sample, in one transaction: what was added before stays whatever happens. While
+ * somebody reads the file it is kept, to be written with one of the next.
  * -errno, with the reason printed.
  */
 int recording_add(struct recording *r, const struct model *m);
@@ -24,6 +25,7 @@ int recording_add(struct recording *r, const struct model *m);
 /* Marks it complete, with why it ended. -errno, with the reason printed. */
 int recording_finish(struct recording *r, const char *why);
 
+/* Samples that are written. */
 unsigned long recording_samples(const struct recording *r);
 void recording_free(struct recording *r);
 
