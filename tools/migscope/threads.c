@@ -38,7 +38,7 @@ static struct model_thread *kind_of(struct model_vm *vm, const char *name)
 	if (i < vm->threads)
 		return &vm->thread[i];
 	/* names are the VMM's to give: what is beyond is one more kind */
-	if (vm->threads == MODEL_THREADS - 1 && strcmp(name, "others"))
+	if (vm->threads >= MODEL_THREADS - 1 && strcmp(name, "others"))
 		return kind_of(vm, "others");
 	more = realloc(vm->thread, (vm->threads + 1) * sizeof(*more));
 	if (!more)
