@@ -58,6 +58,8 @@ static __always_inline void ms_ring_close(struct ms_ring_vm *v, u64 pushes, bool
 		__sync_fetch_and_add(&v->stalls_unfinished, 1);
 		ms_self_add(MS_SELF_STALLED, -1);
 	}
+	/* last: who reads the sums again has all of it */
+	ms_self_add(MS_SELF_RING_CHANGES, 1);
 }
 
 /* Two that meet in a span's first moment may lose one's peak: the next reset shows it again. */
