@@ -147,16 +147,17 @@ bool model_dev_name(const struct model_who *who, struct model_dev *d, const stru
 		    const char *kind, bool whole)
 {
 	const struct model_filter *filter = who->filter;
-	char clean[MODEL_DEV_MAX - 12];
+	char clean[MODEL_DEV_MAX - 12];		/* the number has its room */
 
 	d->pid = owner->tgid;
 	d->alive = vm_names_owner(who->names, owner, d->vm) && !owner->died_ns;
-	vm_names_clean(clean, sizeof(clean), kind);
-	if (whole)
-		snprintf(d->dev, sizeof(d->dev), "%s", clean);
-	else
+	if (whole) {
+		vm_names_clean(d->dev, sizeof(d->dev), kind);
+	} else {
+		vm_names_clean(clean, sizeof(clean), kind);
 		snprintf(d->dev, sizeof(d->dev), "%s-%u", clean,
 			 vm_names_number(who->names, d->id, d->pid, clean));
+	}
 	if (filter->pid && (uint32_t)filter->pid != d->pid)
 		return false;
 	return !filter->name || !strcmp(filter->name, d->vm);
