@@ -97,6 +97,7 @@ static bool name_mig(struct bpf_host *host, const struct model_who *who, struct 
 	struct ms_owner *owner = &d->mig.owner;
 	char name[MS_VFIO_NAME_LEN + 1] = "";
 	bool wanted;
+	__u64 until;
 
 	memcpy(name, d->mig.name, MS_VFIO_NAME_LEN);
 	wanted = model_dev_name(who, d, owner, name, true);
@@ -105,8 +106,10 @@ static bool name_mig(struct bpf_host *host, const struct model_who *who, struct 
 		owner->died_ns = who->now_ns;
 		bpf_map_update_elem(bpf_host_map(host, "ms_vfio_migs"), &d->id, &d->mig, BPF_EXIST);
 	}
-	if (d->alive && d->mig.state < MS_VFIO_STATES && who->now_ns > d->mig.since_ns)
-		d->mig.in_ns[d->mig.state] += who->now_ns - d->mig.since_ns;
+	/* with what it has been in its last state; a counter does not go back when it ends */
+	until = owner->died_ns ? owner->died_ns : who->now_ns;
+	if (d->mig.state < MS_VFIO_STATES && until > d->mig.since_ns)
+		d->mig.in_ns[d->mig.state] += until - d->mig.since_ns;
 	return wanted;
 }
 
