@@ -159,7 +159,7 @@ static __always_inline void ms_vdpa_owned(struct ms_vdpa *v)
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
 	u64 seen = v->owner.seen_ns;
 
-	if (!mm || v->owner.mm == (u64)mm)
+	if (!mm || ms_owner_is(&v->owner, mm))
 		return;
 	ms_owner_set(&v->owner, mm, task);
 	v->owner.seen_ns = seen;

@@ -168,6 +168,11 @@ bool model_owner_gone(const struct model_who *who, const struct ms_owner *owner)
 	return owner->died_ns && who->now_ns > owner->died_ns + keep_ns(who->filter);
 }
 
+bool model_owner_left(const struct model_who *who, const struct ms_owner *owner)
+{
+	return vm_names_gone(who->names, owner) * 1e9 > keep_ns(who->filter);
+}
+
 static double seconds(clockid_t clock, __u64 *ns)
 {
 	struct timespec ts;

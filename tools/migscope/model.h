@@ -243,6 +243,9 @@ bool model_dev_name(const struct model_who *who, struct model_dev *d, const stru
 /* Did what belonged to @owner end so long ago that it is to be forgotten? */
 bool model_owner_gone(const struct model_who *who, const struct ms_owner *owner);
 
+/* The same of the process itself, which model_dev_name() asked about: what it had may go on. */
+bool model_owner_left(const struct model_who *who, const struct ms_owner *owner);
+
 /* One thing that is watched. */
 struct source {
 	const char *name;

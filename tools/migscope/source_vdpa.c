@@ -56,15 +56,16 @@ static bool name_vdpa(const struct model_who *who, struct model_dev *d)
 {
 	const struct ms_owner *owner = &d->vdpa.owner;
 	char name[MS_FILE_LEN + 1] = "";
-	bool wanted;
+	bool wanted = false;
 
 	memcpy(name, d->vdpa.name, MS_FILE_LEN);
-	if (owner->tgid) {
+	if (owner->tgid)
 		wanted = model_dev_name(who, d, owner, name, true);
-	} else {
+	if (!owner->tgid || model_owner_left(who, owner)) {
 		/* the host's own driver has it, or nobody */
 		vm_names_clean(d->dev, sizeof(d->dev), name);
 		snprintf(d->vm, sizeof(d->vm), "-");
+		d->pid = 0;
 		wanted = !who->filter->pid && !who->filter->name;
 	}
 	/* it outlives whoever had it open */

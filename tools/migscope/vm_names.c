@@ -17,7 +17,8 @@ struct known {
 	__u64 id;			/* of the VM; 0: a process that holds devices, without a VM so far */
 	__u32 tgid;
 	__u64 start_boottime;
-	time_t used;			/* when a device's owner was asked for last */
+	time_t used;			/* when a device's owner was asked for last; 0: never */
+	double gone;			/* CLOCK_MONOTONIC, s: when it was found gone; 0: it is alive */
 	char base[BASE_MAX];
 	char uuid[MODEL_UUID_LEN];
 	unsigned int nth;		/* 1: no suffix */
@@ -261,6 +262,14 @@ static bool owner_alive(__u32 tgid, __u64 start_boottime)
 	return !want || (ticks > want ? ticks - want : want - ticks) <= (unsigned int)sysconf(_SC_CLK_TCK);
 }
 
+static double monotonic(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
 static struct known *find(struct vm_names *names, __u64 id)
 {
 	for (size_t i = 0; i < names->n; i++)
@@ -392,9 +401,20 @@ bool vm_names_owner(struct vm_names *names, const struct ms_owner *owner, char *
 	}
 	if (!k->id)
 		k->alive = runs;
+	if (runs)
+		k->gone = 0;
+	else if (!k->gone)
+		k->gone = monotonic();
 	k->used = time(NULL);
 	put_name(k, name);
 	return runs;
+}
+
+double vm_names_gone(struct vm_names *names, const struct ms_owner *owner)
+{
+	struct known *k = find_owner(names, owner->tgid, owner->start_boottime, true);
+
+	return k && k->gone ? monotonic() - k->gone : 0;
 }
 
 unsigned int vm_names_number(struct vm_names *names, __u64 dev, __u32 tgid, const char *kind)
@@ -436,6 +456,9 @@ void vm_names_forget(struct vm_names *names, __u64 id)
 {
 	struct known *k = find(names, id);
 
-	if (k)
+	/* devices of its process go by its name for as long as they are there */
+	if (k && k->used && time(NULL) - k->used <= OWNER_KEEP_S)
+		k->id = 0;
+	else if (k)
 		*k = names->known[--names->n];
 }

@@ -22,6 +22,9 @@ void vm_names_forget(struct vm_names *names, __u64 id);
  */
 bool vm_names_owner(struct vm_names *names, const struct ms_owner *owner, char *name);
 
+/* Seconds since vm_names_owner() found it gone for the first time; 0: it is alive. */
+double vm_names_gone(struct vm_names *names, const struct ms_owner *owner);
+
 /* The number of device @dev among those of @kind in its process, in order of appearance. */
 unsigned int vm_names_number(struct vm_names *names, __u64 dev, __u32 tgid, const char *kind);
 void vm_names_forget_dev(struct vm_names *names, __u64 dev);
