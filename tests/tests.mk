@@ -91,6 +91,12 @@ $(BUILD)/tests/recording: tests/unit/recording.c $(addprefix tools/migscope/,rec
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lsqlite3 -ljson-c -lm
 
+check-build: $(BUILD)/tests/sources
+
+$(BUILD)/tests/sources: tests/unit/sources.c $(addprefix tools/migscope/,model.c threads.c vm_names.c working_set.c source_dirty_ring.c source_dirty_log.c source_vhost_iotlb.c source_vfio.c source_vdpa.c bpf_host.h model.h threads.h vm_names.h) $(wildcard include/migscope/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(MS_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lm
+
 check-build: $(BUILD)/tests/forecast
 
 $(BUILD)/tests/forecast: tests/unit/forecast.c $(addprefix tools/migscope/,forecast.c working_set.c forecast.h working_set.h) include/migscope/dirty_pages.h

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Samples of maps that are filled here, by the sources themselves: what they make of VMs
+ * and devices that come and go. Built with the sanitizers; prints TAP.
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "../../tools/migscope/bpf_host.h"
+#include "../../tools/migscope/vm_names.h"
+
+#define GONE	0x7ffffff0	/* no process has this id */
+#define ELEMENTS 64
+
+static int nth, failed;
+
+static void point(int good, const char *what)
+{
+	printf("%sok %d - %s\n", good ? "" : "not ", ++nth, what);
+	failed += !good;
+}
+
+static void is(const char *what, const char *got, const char *want)
+{
+	point(!strcmp(got, want), what);
+	if (strcmp(got, want))
+		fprintf(stderr, "# got: \"%s\", want: \"%s\"\n", got, want);
+}
+
+/* --- a host whose maps are these; a map's descriptor is its place */
+
+static struct map {
+	const char *name;
+	size_t size, n;
+	__u64 key[ELEMENTS];
+	void *value[ELEMENTS];
+} map[] = {
+	{ "ms_vms", sizeof(struct ms_vm) },
+	{ "ms_threads", sizeof(struct ms_thread) },
+	{ "ms_vdpas", sizeof(struct ms_vdpa) },
+	{ "ms_vfio_migs", sizeof(struct ms_vfio_mig) },
+	{ "ms_vfios", sizeof(struct ms_vfio) },
+};
+
+static struct map *map_of(const char *name)
+{
+	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
+		if (!strcmp(map[i].name, name))
+			return &map[i];
+	return NULL;
+}
+
+static void *find(int fd, const void *key)
+{
+	for (size_t i = 0; fd >= 0 && i < map[fd].n; i++)
+		if (map[fd].value[i] && !memcmp(&map[fd].key[i], key, sizeof(__u64)))
+			return map[fd].value[i];
+	return NULL;
+}
+
+/* A new element, which is zero. */
+static void *put(const char *name, __u64 key)
+{
+	struct map *m = map_of(name);
+
+	m->key[m->n] = key;
+	m->value[m->n] = calloc(1, m->size);
+	return m->value[m->n++];
+}
+
+static void empty(void)
+{
+	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++) {
+		while (map[i].n)
+			free(map[i].value[--map[i].n]);
+	}
+}
+
+int bpf_host_map(const struct bpf_host *host, const char *name)
+{
+	struct map *m = map_of(name);
+
+	(void)host;
+	return m ? m - map : -ENOENT;
+}
+
+int bpf_host_walk(const struct bpf_host *host, const char *name, size_t size,
+		  int (*fn)(unsigned long long key, const void *value, void *arg), void *arg)
+{
+	struct map *m = map_of(name);
+	int err = 0;
+
+	(void)host;
+	if (!m || m->size != size)
+		return -ENOENT;
+	for (size_t i = 0; i < m->n && !err; i++)
+		if (m->value[i])
+			err = fn(m->key[i], m->value[i], arg);
+	return err;
+}
+
+int bpf_map_lookup_elem(int fd, const void *key, void *value)
+{
+	void *found = find(fd, key);
+
+	if (found)
+		memcpy(value, found, map[fd].size);
+	errno = ENOENT;
+	return found ? 0 : -ENOENT;
+}
+
+int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
+{
+	void *found = find(fd, key);
+
+	(void)flags;
+	if (found)
+		memcpy(found, value, map[fd].size);
+	return found ? 0 : -ENOENT;
+}
+
+int bpf_map_delete_elem(int fd, const void *key)
+{
+	void *found = find(fd, key);
+
+	for (size_t i = 0; found && i < map[fd].n; i++)
+		if (map[fd].value[i] == found)
+			map[fd].value[i] = NULL;
+	free(found);
+	return found ? 0 : -ENOENT;
+}
+
+bool bpf_host_has(const struct bpf_host *host, const char *probe)
+{
+	(void)host;
+	(void)probe;
+	return true;
+}
+
+bool bpf_host_asked(const struct bpf_host *host, const char *source)
+{
+	(void)host;
+	(void)source;
+	return true;
+}
+
+const struct probe *bpf_host_probes(const struct bpf_host *host, size_t *n)
+{
+	(void)host;
+	*n = 0;
+	return NULL;
+}
+
+double bpf_host_since(const struct bpf_host *host)
+{
+	(void)host;
+	return 0;
+}
+
+unsigned int bpf_host_page_part(const struct bpf_host *host)
+{
+	(void)host;
+	return 0;
+}
+
+int bpf_host_discover(struct bpf_host *host)
+{
+	(void)host;
+	return 0;
+}
+
+long bpf_host_found(struct bpf_host *host, void **data, __u64 *changes)
+{
+	(void)host;
+	(void)data;
+	(void)changes;
+	return -ENOENT;
+}
+
+long bpf_host_read(const struct bpf_host *host, const char *probe, void **data)
+{
+	(void)host;
+	(void)probe;
+	(void)data;
+	return -ENOENT;
+}
+
+__u64 bpf_host_self(const struct bpf_host *host, enum ms_self what)
+{
+	(void)host;
+	(void)what;
+	return 0;
+}
+
+/* --- samples */
+
+static struct vm_names *names;
+static struct model m;
+
+static bool sample(double keep)
+{
+	struct model_filter filter = { .keep = keep };
+
+	model_free(&m);
+	return !model_sample(NULL, names, &filter, &m);
+}
+
+static void begin(void)
+{
+	model_free(&m);
+	vm_names_free(names);
+	names = vm_names_new(true);
+	empty();
+}
+
+static void owned_by(struct ms_owner *owner, __u32 tgid, const char *comm)
+{
+	owner->tgid = tgid;
+	snprintf(owner->comm, sizeof(owner->comm), "%s", comm);
+}
+
+/* A VMM names its threads as it likes: there are so many kinds of them, and no more. */
+static void kinds_of_threads(void)
+{
+	struct ms_vm *vm;
+	__u64 calls = 0;
+
+	begin();
+	vm = put("ms_vms", 1);
+	vm->tgid = getpid();
+	for (int i = 0; i < 40; i++) {
+		struct ms_thread *t = put("ms_threads", 100 + i);
+
+		t->vm = 1;
+		t->calls[MS_WAIT_STALL] = 1;
+		snprintf(t->comm, sizeof(t->comm), "kind %c%c", 'a' + i % 26, 'a' + i / 26);
+	}
+	point(sample(0) && m.vms == 1, "threads: the VM is there");
+	point(m.vms && m.vm[0].threads == MODEL_THREADS, "threads: so many kinds, and no more");
+	for (size_t i = 0; m.vms && i < m.vm[0].threads; i++)
+		calls += m.vm[0].thread[i].calls[MS_WAIT_STALL];
+	point(calls == 40, "threads: none is lost");
+}
+
+/* A mediated device has a UUID for a name. */
+static void migration_states(void)
+{
+	static const char uuid[] = "6d1f9f8c-30a1-4a53-9c6e-0123456789ab";
+	struct ms_vfio_mig *mig;
+	__u64 alive, ended;
+
+	begin();
+	mig = put("ms_vfio_migs", 1);
+	owned_by(&mig->owner, getpid(), "vmm");
+	memcpy(mig->name, uuid, sizeof(uuid));
+	mig->state = 2;
+	mig->in_ns[2] = 1000;
+	mig->since_ns = 1;
+	point(sample(0) && m.devs == 1 && m.dev[0].alive, "a device that migrates: it is there");
+	is("a device that migrates: all of its name", m.devs ? m.dev[0].dev : "", uuid);
+	alive = m.devs ? m.dev[0].mig.in_ns[2] : 0;
+	mig->owner.tgid = GONE;
+	point(sample(0) && m.devs == 1 && !m.dev[0].alive, "its process ends: it stays for a while");
+	ended = m.devs ? m.dev[0].mig.in_ns[2] : 0;
+	point(alive > 1000 && ended >= alive, "its process ends: the time in its state does not go back");
+	point(sample(0) && m.devs == 1 && m.dev[0].mig.in_ns[2] == ended,
+	      "its process ends: and does not go on");
+}
+
+/* A vDPA device outlives who has it open. */
+static void vdpa_owners(void)
+{
+	char name[MODEL_NAME_MAX];
+	struct ms_vdpa *v;
+	struct ms_vm *vm;
+
+	begin();
+	vm = put("ms_vms", 1);
+	vm->tgid = getpid();
+	strcpy(vm->comm, "vmm");
+	v = put("ms_vdpas", 2);
+	owned_by(&v->owner, getpid(), "vmm");
+	strcpy(v->name, "vdpa0");
+	snprintf(name, sizeof(name), "vmm-%d", getpid());
+	point(sample(0.2) && m.devs == 1, "vDPA: the device is there");
+	is("vDPA: it is who has it open", m.devs ? m.dev[0].vm : "", name);
+	v->owner.tgid = vm->tgid = GONE;
+	snprintf(name, sizeof(name), "vmm-%u", GONE);
+	sample(0.2);
+	is("vDPA: its process ends: it is its for a while", m.devs ? m.dev[0].vm : "", name);
+	vm->died_ns = 1;
+	sample(0.2);
+	point(!m.vms && m.devs == 1, "vDPA: the VM is forgotten, the device is there");
+	is("vDPA: it is called as before", m.devs ? m.dev[0].vm : "", name);
+	usleep(300000);
+	sample(0.2);
+	is("vDPA: then it is nobody's", m.devs ? m.dev[0].vm : "", "-");
+	is("vDPA: and has its name", m.devs ? m.dev[0].dev : "", "vdpa0");
+	point(m.devs && m.dev[0].alive, "vDPA: and is alive");
+	owned_by(&v->owner, getpid(), "vmm");
+	sample(0.2);
+	snprintf(name, sizeof(name), "vmm-%d", getpid());
+	is("vDPA: until somebody has it again", m.devs ? m.dev[0].vm : "", name);
+}
+
+int main(void)
+{
+	kinds_of_threads();
+	migration_states();
+	vdpa_owners();
+	begin();
+	vm_names_free(names);
+	printf("1..%d\n", nth);
+	return failed != 0;
+}
