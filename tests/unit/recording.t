@@ -86,6 +86,18 @@ for bad in half head empty text other schema nothere; do
 	is "$bad: one clear line, and nothing else" "$(wc -l <"$TAP_TMP/err"):$(wc -c <"$TAP_TMP/out")" 1:0
 	note "$(cat "$TAP_TMP/err")"
 done
+# --- of somebody who writes to our terminal
+cp "$db" "$TAP_TMP/evil.db"
+sqlite3 "$TAP_TMP/evil.db" "UPDATE meta SET value = value || char(27) || '[31m' WHERE key IN ('command', 'host', 'kernel', 'version');
+	UPDATE vm SET name = name || char(27, 10, 155, 8238) WHERE id > 1; UPDATE event SET text = text || char(27, 7);
+	UPDATE series SET labels = replace(replace(labels, 'vhost-net-0', 'vhost\u001b]0\u009b'), 'live_migration', 'live\u001b[2J')"
+for command in 'report' 'forecast -b 100'; do
+	# shellcheck disable=SC2086 # words
+	"$migscope" $command "$TAP_TMP/evil.db" >"$TAP_TMP/evil"
+	num "$command: it is shown" "$(wc -l <"$TAP_TMP/evil")" -ge 3
+	is "$command: no control characters" "$(LC_ALL=C tr -d '\n\40-\176' <"$TAP_TMP/evil" | xxd -p)" ''
+done
+like "report: what it says is there" "$("$migscope" report "$TAP_TMP/evil.db")" 'device vhost\?\]0'
 sqlite3 "$db" "UPDATE meta SET value = 0 WHERE key = 'complete'"
 text=$("$migscope" report "$db")
 is "incomplete: status" "$?" 4

@@ -3,10 +3,12 @@
 #include "migscope.h"
 #include "recording.h"
 #include "report_bill.h"
+#include "vm_names.h"
 
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -273,6 +275,32 @@ static struct json_object *read_samples(struct reader *r, const char *sql)
 	return list;
 }
 
+/* Whoever wrote the file: what goes to a terminal, or into a page, is text. */
+static void clean(struct json_object *o)
+{
+	const char *raw;
+	char *text;
+
+	if (json_object_is_type(o, json_type_object)) {
+		json_object_object_foreach(o, key, value) {
+			(void)key;
+			clean(value);
+		}
+	} else if (json_object_is_type(o, json_type_array)) {
+		for (size_t i = 0; i < json_object_array_length(o); i++)
+			clean(json_object_array_get_idx(o, i));
+	} else if (json_object_is_type(o, json_type_string)) {
+		raw = json_object_get_string(o);
+		text = malloc(strlen(raw) + 1);
+		if (text) {
+			vm_names_clean(text, strlen(raw) + 1, raw);
+			if (strcmp(text, raw))
+				json_object_set_string(o, text);
+		}
+		free(text);
+	}
+}
+
 /* What is wrong with the file as a whole; NULL: nothing. */
 static const char *check(struct reader *r)
 {
@@ -337,6 +365,7 @@ struct json_object *report_read(const char *path, const struct report_options *o
 		json_object_put(report);
 		report = NULL;
 	}
+	clean(report);
 	if (report)
 		report_bills(report, o);
 out:
