@@ -57,4 +57,48 @@ is "no such file: status" "$?" 1
 "$migscope" forecast --qmp "$TAP_TMP/none.sock" >/dev/null 2>"$TAP_TMP/err"
 is "no such monitor: status" "$?" 1
 is "no such monitor: one clear line" "$(grep -c none.sock "$TAP_TMP/err")" 1
+
+# --- a monitor that says what none would
+monitor() {	# MODE
+	rm -f "$TAP_TMP/monitor"
+	python3 - "$TAP_TMP/monitor" "$1" <<-'PY' &
+		import json, socket, sys
+		s = socket.socket(socket.AF_UNIX)
+		s.bind(sys.argv[1])
+		s.listen(1)
+		c = s.accept()[0]
+		f = c.makefile('rw')
+		looked = 0
+		f.write('{"QMP": {}}\n')
+		f.flush()
+		for line in f:
+		    command = json.loads(line)['execute']
+		    answer = {'return': {}}
+		    if sys.argv[2] == 'refuses':
+		        answer = {'error': {'desc': 'no\x1b[31m\n\x9b\u202eway'}}
+		    elif sys.argv[2] == 'silent':
+		        answer = {'error': {'desc': None}}
+		    elif command == 'query-migrate-parameters':
+		        answer['return'] = {'max-bandwidth': 100000000, 'downtime-limit': 300}
+		    elif command == 'query-migrate':
+		        answer['return'] = {'status': None}
+		    elif command == 'query-dirty-rate':
+		        looked += 1
+		        answer['return'] = {'status': 'measured' if looked > 1 else None, 'dirty-rate': 10}
+		    f.write(json.dumps(answer) + '\n')
+		    f.flush()
+	PY
+	for ((i = 0; i < 100; i++)); do [ ! -S "$TAP_TMP/monitor" ] || break; sleep 0.1; done
+	"$migscope" forecast -j -m 500 --qmp "$TAP_TMP/monitor" -d 1s >"$TAP_TMP/said" 2>"$TAP_TMP/err"
+	status=$?
+	wait
+}
+monitor null
+is "a status that is null: status" "$status" 0
+is "a status that is null: it is asked again" "$(jq .dirty_bytes_per_second "$TAP_TMP/said")" 10485800
+monitor refuses
+is "a refusal: status" "$status" 1
+like "a refusal: its words, and nothing else" "$(cat "$TAP_TMP/err")" 'qmp_capabilities: no\?\[31m \?\?\?\?\?way$'
+monitor silent
+like "a refusal without words" "$(cat "$TAP_TMP/err")" 'qmp_capabilities: no reason given$'
 done_testing

@@ -2,7 +2,9 @@
 #include "qmp.h"
 #include "clock.h"
 #include "migscope.h"
+#include "vm_names.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -27,15 +29,17 @@ struct qmp {
 __attribute__((format(printf, 3, 4)))
 static int fail(struct qmp *q, int err, const char *fmt, ...)
 {
+	char words[sizeof(q->error)];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(q->error, sizeof(q->error), fmt, ap);
+	vsnprintf(words, sizeof(words), fmt, ap);
 	va_end(ap);
-	/* QEMU's own words, in one line */
-	for (char *p = q->error; *p; p++)
-		if ((unsigned char)*p < 0x20)
+	/* QEMU's own, in one line */
+	for (char *p = words; *p; p++)
+		if (isspace((unsigned char)*p))
 			*p = ' ';
+	vm_names_clean(q->error, sizeof(q->error), words);
 	return err;
 }
 
@@ -94,6 +98,14 @@ static int next_object(struct qmp *q, double deadline, struct json_object **out)
 	return *out ? 0 : fail(q, -EPROTO, "what it says is no JSON");
 }
 
+/* Empty where it is not there, or null. */
+static const char *get_text(struct json_object *o, const char *key)
+{
+	struct json_object *value = NULL;
+
+	return o && json_object_object_get_ex(o, key, &value) && value ? json_object_get_string(value) : "";
+}
+
 int qmp_command(struct qmp *q, const char *name, struct json_object *arguments,
 		struct json_object **answer)
 {
@@ -124,9 +136,8 @@ int qmp_command(struct qmp *q, const char *name, struct json_object *arguments,
 			return 0;
 		}
 		if (json_object_object_get_ex(o, "error", &value)) {
-			why = json_object_object_get_ex(value, "desc", &value) ?
-			      json_object_get_string(value) : "no reason given";
-			err = fail(q, -EREMOTEIO, "%s: %s", name, why);
+			why = get_text(value, "desc");
+			err = fail(q, -EREMOTEIO, "%s: %s", name, *why ? why : "no reason given");
 			json_object_put(o);
 			return err;
 		}
@@ -204,15 +215,14 @@ static double get(struct json_object *o, const char *key)
 
 int qmp_migration(struct qmp *q, struct model_qemu *m)
 {
-	struct json_object *o, *ram = NULL, *status;
+	struct json_object *o, *ram = NULL;
 	int err = qmp_command(q, "query-migrate", NULL, &o);
 
 	if (err)
 		return err;
 	memset(m, 0, sizeof(*m));
 	/* before the first migration it says nothing at all */
-	if (json_object_object_get_ex(o, "status", &status))
-		snprintf(m->status, sizeof(m->status), "%s", json_object_get_string(status));
+	vm_names_clean(m->status, sizeof(m->status), get_text(o, "status"));
 	json_object_object_get_ex(o, "ram", &ram);
 	m->total_seconds = get(o, "total-time") / 1e3;
 	m->setup_seconds = get(o, "setup-time") / 1e3;
@@ -245,7 +255,7 @@ int qmp_limits(struct qmp *q, double *bandwidth, double *downtime)
 
 int qmp_dirty_rate(struct qmp *q, int seconds, double *rate)
 {
-	struct json_object *o = json_object_new_object(), *status;
+	struct json_object *o = json_object_new_object();
 	double end = clock_seconds(CLOCK_MONOTONIC) + seconds + 30;
 	bool measured = false;
 	int err;
@@ -259,8 +269,7 @@ int qmp_dirty_rate(struct qmp *q, int seconds, double *rate)
 		err = qmp_command(q, "query-dirty-rate", NULL, &o);
 		if (err)
 			break;
-		measured = json_object_object_get_ex(o, "status", &status) &&
-			   !strcmp(json_object_get_string(status), "measured");
+		measured = !strcmp(get_text(o, "status"), "measured");
 		*rate = get(o, "dirty-rate") * (1 << 20);
 		json_object_put(o);
 		if (!measured && clock_seconds(CLOCK_MONOTONIC) > end)
