@@ -343,25 +343,32 @@ fail:
 	return err;
 }
 
+/* 1: there is one, 0: @key was the last, or -errno. */
+static int next_key(int fd, const __u64 *key, __u64 *next)
+{
+	if (!bpf_map_get_next_key(fd, key, next))
+		return 1;
+	return errno == ENOENT ? 0 : -errno;
+}
+
 /* One by one: for kernels that have no batches. */
 static int walk_single(int fd, size_t value_size,
 		       int (*fn)(unsigned long long key, const void *value, void *arg), void *arg)
 {
 	void *value = malloc(value_size);
+	int err = 0, more;
 	__u64 key, next;
-	int err = 0;
-	bool more;
 
 	if (!value)
 		return -ENOMEM;
 	/* the next key is fetched before @fn runs, which may delete this one */
-	for (more = !bpf_map_get_next_key(fd, NULL, &key); more && !err; key = next) {
-		more = !bpf_map_get_next_key(fd, &key, &next);
+	for (more = next_key(fd, NULL, &key); more > 0 && !err; key = next) {
+		more = next_key(fd, &key, &next);
 		if (!bpf_map_lookup_elem(fd, &key, value))
 			err = fn(key, value, arg);
 	}
 	free(value);
-	return err;
+	return err ? err : more;
 }
 
 int bpf_host_walk(const struct bpf_host *host, const char *map, size_t value_size,
