@@ -430,6 +430,17 @@ static int run(struct server *s, int helper)
 	}
 }
 
+/* This user may not be allowed to see others' processes: that is not to say that they ended. */
+static struct vm_names *names_new(void)
+{
+	bool hidden = access("/proc/1/stat", R_OK);
+
+	if (hidden)
+		ms_warn("/proc hides processes from this user (hidepid): VMs are called by pid, and "
+			"which ended is known only where ends are hooked; --user says who may see them");
+	return vm_names_new(!hidden && !kernel_info_pid_namespace());
+}
+
 int serve_http(int listener, int helper, const struct serve_options *o)
 {
 	struct server s = {
@@ -443,7 +454,7 @@ int serve_http(int listener, int helper, const struct serve_options *o)
 
 	for (size_t i = 0; i < CONNECTIONS_MAX; i++)
 		s.connection[i].fd = -1;
-	s.names = vm_names_new(!kernel_info_pid_namespace());
+	s.names = names_new();
 	s.outlook = o->bandwidth > 0 ? outlook_new(o->bandwidth, o->downtime) : NULL;
 	if (!s.names || (o->bandwidth > 0 && !s.outlook)) {
 		err = -ENOMEM;
