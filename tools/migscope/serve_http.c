@@ -467,6 +467,12 @@ int serve_http(int listener, int helper, const struct serve_options *o)
 			ms_error("nothing came from the process that attaches: %s", strerror(-err));
 		goto out;
 	}
+	/* what cannot be read at the very beginning will not be later */
+	if (s.err) {
+		err = s.err;
+		ms_error("what was attached cannot be read: %s", strerror(-err));
+		goto out;
+	}
 	daemon = start(&s, listener);
 	if (!daemon) {
 		ms_error("the HTTP server does not start: %s", strerror(errno));
