@@ -113,6 +113,69 @@ kill -KILL "$http_pid"
 serve_wait
 is "the other is killed: the helper says so, and ends" "$serve_status:$(grep -c 'is gone' "$TAP_TMP/serve.err")" 1:1
 
+serve
+kill -STOP "$http_pid"
+serve_end TERM
+is "the other is stuck: the helper says so, and ends" "$serve_status:$(grep -c 'does not end' "$TAP_TMP/serve.err")" 1:1
+kill -CONT "$http_pid"
+ok "the other is stuck: once it goes on it ends as well" gone "$http_pid"
+
+# --- where nobody may see others' processes
+load hidden --mode ring --vcpus 1 --ring-size 1024 --pages 100 --name "hidden$$" --hold
+load_to hidden end
+hidden() {	# LEVEL: what it says of the VM: its name, whether it is alive
+	unshare -m sh -c 'mount --make-rprivate / && mount -t proc -o hidepid='"$1"' proc /proc && exec "$@"' sh \
+		"$migscope" serve -l 127.0.0.1:0 >"$TAP_TMP/serve.out" 2>"$TAP_TMP/serve.err" &
+	serve_pid=$!
+	for ((i = 0; i < 300; i++)); do ! grep -qs '^serving ' "$TAP_TMP/serve.out" || break; sleep 0.1; done
+	serve_url=$(sed -n 's|^serving \(http://[^ ]*\)/metrics.*|\1|p' "$TAP_TMP/serve.out")
+	scrape_all
+	jq -sr --arg vm "-${load_pid[hidden]}" 'map(select(.name == "migscope_vm_alive" and (.labels.vm | endswith($vm))) | .value) | join(" ")' "$TAP_TMP/scrape.json"
+	serve_end TERM
+}
+for level in 1 2; do
+	hidden $level >"$TAP_TMP/alive"
+	is "hidepid=$level: a VM is not taken for one that ended" "$(cat "$TAP_TMP/alive")" 1
+	like "hidepid=$level: it says what that means" "$(cat "$TAP_TMP/serve.err")" 'hides processes'
+done
+load_end hidden
+
+# --- what is attached cannot be read
+cat >"$TAP_TMP/refuse.c" <<-'C'
+	#include <errno.h>
+	#include <stdarg.h>
+	#include <sys/syscall.h>
+	#include <unistd.h>
+	/* bpf() is refused to who is not root */
+	long syscall(long nr, ...)
+	{
+		long a[6], ret;
+		va_list ap;
+
+		va_start(ap, nr);
+		for (int i = 0; i < 6; i++)
+			a[i] = va_arg(ap, long);
+		va_end(ap);
+		if (nr == SYS_bpf && geteuid()) {
+			errno = EPERM;
+			return -1;
+		}
+		register long r10 asm("r10") = a[3], r8 asm("r8") = a[4], r9 asm("r9") = a[5];
+		asm volatile("syscall" : "=a"(ret) : "a"(nr), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10), "r"(r8), "r"(r9)
+			     : "rcx", "r11", "memory");
+		if (ret < 0 && ret > -4096) {
+			errno = -ret;
+			return -1;
+		}
+		return ret;
+	}
+C
+gcc -shared -fPIC -O1 -o "$TAP_TMP/refuse.so" "$TAP_TMP/refuse.c"
+LD_PRELOAD=$TAP_TMP/refuse.so timeout 60 "$migscope" serve -l 127.0.0.1:0 >"$TAP_TMP/out" 2>"$TAP_TMP/err"
+is "nothing can be read: status" "$?" 1
+like "nothing can be read: says why" "$(cat "$TAP_TMP/err")" 'cannot be read: Operation not permitted'
+is "nothing can be read: it does not say that it serves" "$(cat "$TAP_TMP/out")" ''
+
 # --- told to a service manager
 socat -u "UNIX-RECV:$TAP_TMP/notify" "CREATE:$TAP_TMP/told" &
 socat_pid=$!

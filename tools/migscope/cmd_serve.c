@@ -270,7 +270,12 @@ static int reap(pid_t pid)
 			return WIFEXITED(status) ? WEXITSTATUS(status) : MS_EXIT_FAILURE;
 		usleep(50000);
 	}
-	kill(pid, SIGKILL);
+	/* another user's, and the capability for that was given up with the others */
+	if (kill(pid, SIGKILL)) {
+		ms_error("the process that answers HTTP (pid %d) does not end, and cannot be killed: %s",
+			 pid, strerror(errno));
+		return MS_EXIT_FAILURE;
+	}
 	waitpid(pid, &status, 0);
 	ms_error("the process that answers HTTP did not end: killed");
 	return MS_EXIT_FAILURE;
@@ -325,7 +330,8 @@ int cmd_serve(const struct ms_opts *opts, int argc, char **argv)
 	notify("STOPPING=1");
 out:
 	close(sock[0]);
-	status = reap(pid);
+	/* whatever becomes of the other */
 	bpf_host_close(host);
+	status = reap(pid);
 	return ret ? ret : status;
 }
