@@ -305,6 +305,11 @@ static void events_lost(const struct metric_at *at)
 	PUT(at, count(at->m->self[MS_SELF_PUSH_FULL]), "push");
 	PUT(at, count(at->m->self[MS_SELF_VMS_FULL] + at->m->self[MS_SELF_RINGS_FULL] +
 		      at->m->self[MS_SELF_STATE_FULL]), "object");
+	PUT(at, count(at->m->self[MS_SELF_DEVS_FULL]), "device");
+	PUT(at, count(at->m->self[MS_SELF_THREADS_FULL]), "thread");
+	/* a call whose size is not counted; one that ran when we attached */
+	PUT(at, count(at->m->self[MS_SELF_ARGS_UNREAD]), "argument");
+	PUT(at, count(at->m->self[MS_SELF_UNMATCHED]), "unmatched");
 }
 
 static void build_info(const struct metric_at *at)
