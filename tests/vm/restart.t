@@ -53,6 +53,47 @@ scrape_all
 is "and it goes on" "$(pages)" "$(all one two afterKILL afterTERM last)"
 serve_end TERM
 
+# what the one before was asked for and this one is not ends
+asked() {	# OPTIONS of migscope, ARGUMENTS of serve...
+	printf '#!/bin/bash\nexec %s %s "$@"\n' "$PWD/build/migscope" "$1" >"$TAP_TMP/asked"
+	chmod +x "$TAP_TMP/asked"
+	shift
+	migscope=$TAP_TMP/asked serve --pin "$dir" "$@"
+}
+id() { bpftool -j map show pinned "$dir/maps/$1" 2>/dev/null | jq '.id // 0'; }
+more() {
+	local f
+	for f in links/ms_ring_reset links/ms_ring_push progs/ms_ring_push links/ms_ring_pages progs/ms_ring_pages \
+		maps/ms_push maps/ms_pages maps/ms_page_vms; do
+		[ ! -e "$dir/$f" ] || echo "${f##*/}"
+	done | sort -u | xargs
+}
+asked '--exact --working-set=1'
+serve_end TERM
+is "asked for more: it is pinned" "$(more)" 'ms_page_vms ms_pages ms_push ms_ring_pages ms_ring_push ms_ring_reset'
+kept=$(id ms_pages) rings=$(id ms_rings)
+asked '--working-set=1'
+serve_end TERM
+is "the same part of the pages: they are taken over" "$(id ms_pages)" "$kept"
+is "not exact: no push is hooked" "$(more)" 'ms_page_vms ms_pages ms_ring_pages ms_ring_reset'
+asked '--working-set=4'
+serve_end TERM
+isnt "another part of the pages: they are not" "$(id ms_pages)" "$kept"
+is "another part of the pages: but the rest" "$(id ms_rings)" "$rings"
+asked '' -s dirty_ring
+serve_end TERM
+is "nothing more than one source: that stays" "$(more)" ms_ring_reset
+# whether it can be measured here or not
+timeout -s TERM 5 "$migscope" serve -l 127.0.0.1:0 --pin "$dir" -s vdpa >/dev/null 2>&1
+is "another source: it does not" "$(more)" ''
+serve --pin "$dir"
+scrape_all
+is "and what was counted is there" "$(pages)" "$(all one two afterKILL afterTERM last)"
+workload again
+scrape_all
+is "and it goes on" "$(pages)" "$(all one two afterKILL afterTERM last again)"
+serve_end TERM
+
 # programs of another build are not taken for ours
 config=$(bpftool map dump pinned "$dir/maps/ms_config" -j | jq -r '[.[0].value[]] | join(" ")' | sed 's/0x//g')
 read -r -a byte <<<"$config"

@@ -104,8 +104,7 @@ static int keep_maps(struct bpf_host *host, struct bpf_object *obj)
 	return 0;
 }
 
-/* Large tables are not made where nothing fills them. */
-static bool is_needed(const struct bpf_host *host, const char *name)
+bool host_needs_map(const struct bpf_host *host, const char *name)
 {
 	if (!strcmp(name, "ms_push"))
 		return host->opts->exact;
@@ -121,7 +120,7 @@ static void leave_out_maps(struct bpf_host *host, struct bpf_object *obj)
 	bpf_object__for_each_map(map, obj) {
 		const char *name = shared_name(map);
 
-		if (name && !is_needed(host, name))
+		if (name && !host_needs_map(host, name))
 			bpf_map__set_autocreate(map, false);
 	}
 }
@@ -289,17 +288,28 @@ static void load_and_attach(struct bpf_host *host, bool *want)
 	free(part);
 }
 
+bool host_wants(const struct bpf_host *host, const struct probe *p, const char **why)
+{
+	*why = NULL;
+	if (!bpf_host_asked(host, p->source))
+		return false;
+	if (p->exact && !host->opts->exact)
+		*why = "--exact";
+	else if (p->pages && !host->opts->pages)
+		*why = "--working-set";
+	return !*why;
+}
+
 /* What can be told before the kernel is asked: is the target there at all? */
 static bool worth_trying(struct bpf_host *host, struct probe *p)
 {
-	if (p->state == PROBE_ATTACHED || !bpf_host_asked(host, p->source))
+	const char *why;
+
+	if (p->state == PROBE_ATTACHED)
 		return false;
-	if (p->exact && !host->opts->exact) {
-		snprintf(p->why, sizeof(p->why), "only with --exact");
-		return false;
-	}
-	if (p->pages && !host->opts->pages) {
-		snprintf(p->why, sizeof(p->why), "only with --working-set");
+	if (!host_wants(host, p, &why)) {
+		if (why)
+			snprintf(p->why, sizeof(p->why), "only with %s", why);
 		return false;
 	}
 	if (release_wanted(p->module)) {

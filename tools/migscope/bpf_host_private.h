@@ -51,6 +51,12 @@ struct bpf_host *bpf_host_new(const struct ms_opts *opts, const char *sources);
 /* The probe of that name, or NULL. */
 struct probe *host_probe(struct bpf_host *host, const char *name);
 
+/* Is this probe one that the command line asks for? *@why: what else it takes, or NULL. */
+bool host_wants(const struct bpf_host *host, const struct probe *p, const char **why);
+
+/* Is a map of that name filled by what is asked for? Large ones are not made where nothing does. */
+bool host_needs_map(const struct bpf_host *host, const char *name);
+
 /* What tells these programs from those of another build. */
 __u64 host_build(void);
 

@@ -240,6 +240,58 @@ static int take_maps(struct bpf_host *host)
 	return err;
 }
 
+/* Unpins a map, and gives it up. */
+static void drop_map(struct bpf_host *host, const char *name)
+{
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < host->maps; i++) {
+		if (strcmp(host->map[i].name, name))
+			continue;
+		kept_path(host, "maps", name, path);
+		unlink(path);
+		close(host->map[i].fd);
+		host->map[i] = host->map[--host->maps];
+		return;
+	}
+}
+
+/*
+ * The maps of a source that go by an address: after a gap it may be another's. Rings tell
+ * that themselves, and are met when files are looked through, too.
+ */
+static const struct {
+	const char *source, *map;
+} of_source[] = {
+	{ "dirty_ring", "ms_push" }, { "dirty_ring", "ms_pages" }, { "dirty_ring", "ms_page_vms" },
+	{ "vhost_iotlb", "ms_iotlb_ids" }, { "vhost_iotlb", "ms_iotlb_devs" },
+	{ "vfio", "ms_vfio_ids" }, { "vfio", "ms_vfios" },
+	{ "vdpa", "ms_vdpa_ids" }, { "vdpa", "ms_vdpas" },
+};
+
+/*
+ * Who ran before may have been asked for more: that ends, with the tables that would be out
+ * of date should it be asked for again. Of another part of the pages what was seen of them
+ * is of no use.
+ */
+static void end_unwanted(struct bpf_host *host, const struct ms_config *config)
+{
+	bool other_part = host->opts->pages && config->page_part != host->opts->page_part;
+	const char *why;
+
+	for (size_t i = 0; i < host->probes; i++)
+		if (!host_wants(host, &host->probe[i], &why) || (other_part && host->probe[i].pages))
+			host_unpin_probe(host, &host->probe[i]);
+	if (other_part) {
+		drop_map(host, "ms_pages");
+		drop_map(host, "ms_page_vms");
+	}
+	for (size_t i = 0; i < sizeof(of_source) / sizeof(of_source[0]); i++)
+		if (!bpf_host_asked(host, of_source[i].source) ||
+		    !host_needs_map(host, of_source[i].map))
+			drop_map(host, of_source[i].map);
+}
+
 /* Takes over what the same programs left; false: they are not the same. */
 static bool take_over(struct bpf_host *host)
 {
@@ -254,6 +306,7 @@ static bool take_over(struct bpf_host *host)
 	if (fd < 0 || bpf_map_lookup_elem(fd, &zero, &config) || config.build != host_build())
 		return false;
 	host->since = config.since_ns / 1e9;
+	end_unwanted(host, &config);
 	for (size_t i = 0; i < host->probes; i++) {
 		struct probe *p = &host->probe[i];
 
