@@ -176,6 +176,33 @@ is "nothing can be read: status" "$?" 1
 like "nothing can be read: says why" "$(cat "$TAP_TMP/err")" 'cannot be read: Operation not permitted'
 is "nothing can be read: it does not say that it serves" "$(cat "$TAP_TMP/out")" ''
 
+# --- a module that is let go and comes back, again and again: here kvm need not be one
+cat >"$TAP_TMP/cycles" <<-'SH'
+	mount --make-rprivate / && mount -t tmpfs none /run || exit
+	mkdir -p /run/module/kvm /run/migscope/release
+	echo live >/run/module/kvm/initstate
+	mount --bind /run/module /sys/module || exit
+	"$1" serve -l 127.0.0.1:0 >/run/out &
+	pid=$!
+	holds() { grep -ls "^$1" /proc/$pid/fdinfo/* | wc -l; }
+	settled() { local n; until n=$(holds map_id); sleep 1; [ "$n" = "$(holds map_id)" ]; do :; done; echo "$n"; }
+	until grep -qs '^serving' /run/out || ! kill -0 $pid; do sleep 0.1; done
+	before=$(holds link_type)
+	for ((cycle = 0; cycle < 4; cycle++)); do
+		stat -c %i /sys/module/kvm >/run/migscope/release/kvm
+		for ((i = 0; i < 100; i++)); do [ "$(holds link_type)" = "$before" ] || break; sleep 0.1; done
+		rm /run/migscope/release/kvm
+		for ((i = 0; i < 100; i++)); do [ "$(holds link_type)" != "$before" ] || break; sleep 0.1; done
+		settled
+	done | uniq -c | awk '{ print $1 }'
+	kill $pid
+	wait $pid
+SH
+if [ "$MIGSCOPE_KERNEL" = host ]; then
+	is "let go and taken back, four times: as many descriptors each time" \
+		"$(unshare -m bash "$TAP_TMP/cycles" "$PWD/$migscope")" 4
+fi
+
 # --- told to a service manager
 socat -u "UNIX-RECV:$TAP_TMP/notify" "CREATE:$TAP_TMP/told" &
 socat_pid=$!

@@ -430,6 +430,30 @@ static void let_go(struct bpf_host *host)
 	}
 }
 
+static bool has_program(const struct bpf_host *host, struct bpf_object *obj)
+{
+	struct bpf_program *prog;
+
+	bpf_object__for_each_program(prog, obj)
+		for (size_t i = 0; i < host->probes; i++)
+			if (host->prog[i] == prog)
+				return true;
+	return false;
+}
+
+/* An object whose programs were let go, or could not be attached, holds maps for nobody. */
+static void close_objects(struct bpf_host *host)
+{
+	for (size_t i = 0; i < host->objects;) {
+		if (has_program(host, host->object[i])) {
+			i++;
+			continue;
+		}
+		bpf_object__close(host->object[i]);
+		host->object[i] = host->object[--host->objects];
+	}
+}
+
 int bpf_host_attach(struct bpf_host *host)
 {
 	bool *want = calloc(host->probes, sizeof(*want));
@@ -438,6 +462,7 @@ int bpf_host_attach(struct bpf_host *host)
 	if (!want)
 		return -ENOMEM;
 	let_go(host);
+	close_objects(host);
 	kernel_info_refresh(host->kernel);
 	memset(host->refused, 0, sizeof(host->refused));
 	attach_round(host, want, false);
