@@ -34,6 +34,7 @@ struct {
 } ms_page_vm_zero SEC(".maps");
 
 #define MS_ENTRIES	8	/* read at a time */
+#define MS_RING_MAX	65536	/* KVM_DIRTY_RING_MAX_ENTRIES */
 
 /* include/uapi/linux/kvm.h */
 struct ms_entry {
@@ -163,7 +164,7 @@ int BPF_PROG(ms_ring_pages, struct kvm_dirty_ring *ring)
 	if (!w.v->since_ns)
 		w.v->since_ns = w.now;
 	w.v->last_ns = w.now;
-	if (!w.size || w.end - w.at > w.size)
+	if (!w.size || w.size > MS_RING_MAX || w.end - w.at > w.size)
 		return 0;
 	bpf_loop(w.size / MS_ENTRIES + 2, ms_entries_seen, &w, 0);
 	return 0;
