@@ -83,6 +83,13 @@ is "it has no other groups" "$(status "$http_pid" Groups)" ""
 is "it can get no privilege" "$(status "$http_pid" NoNewPrivs)" 1
 is "it holds no program and no link but iterators" \
 	"$(grep -h '^link_type' /proc/"$http_pid"/fdinfo/* 2>/dev/null | grep -vc iter):$(grep -lh '^prog_type' /proc/"$http_pid"/fdinfo/* 2>/dev/null | xargs -r grep -L '^link_type' | wc -l)" 0:0
+for info in /proc/"$http_pid"/fdinfo/*; do
+	if grep -qs '^map_id' "$info" && grep -q '^flags:.*2$' "$info"; then
+		bpftool -j map show id "$(sed -n 's/^map_id:\s*//p' "$info")" | jq -r .name
+	fi
+done | sort | xargs >"$TAP_TMP/written"
+is "it can write to maps that it forgets from, and no others" "$(cat "$TAP_TMP/written")" \
+	'ms_iotlb_devs ms_log_vms ms_ring_vms ms_rings ms_threads ms_vdpas ms_vfio_migs ms_vfios ms_vm_ids ms_vms'
 is "the other keeps CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN" "$(status "$serve_pid" CapEff)" 000000c000200000
 is "it listens on loopback alone" "$(ss -Hltn "sport = :$serve_port" | awk '{print $4}')" "127.0.0.1:$serve_port"
 
@@ -124,6 +131,7 @@ ok "the other is stuck: once it goes on it ends as well" gone "$http_pid"
 load hidden --mode ring --vcpus 1 --ring-size 1024 --pages 100 --name "hidden$$" --hold
 load_to hidden end
 hidden() {	# LEVEL: what it says of the VM: its name, whether it is alive
+	rm "$TAP_TMP/serve.out"
 	unshare -m sh -c 'mount --make-rprivate / && mount -t proc -o hidepid='"$1"' proc /proc && exec "$@"' sh \
 		"$migscope" serve -l 127.0.0.1:0 >"$TAP_TMP/serve.out" 2>"$TAP_TMP/serve.err" &
 	serve_pid=$!

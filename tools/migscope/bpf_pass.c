@@ -6,6 +6,7 @@
  */
 #include "bpf_host_private.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -50,11 +51,38 @@ static int send_fds(int sock, const void *data, size_t len, const int *fd, size_
 	return sendmsg(sock, &msg, MSG_NOSIGNAL) == (ssize_t)len ? 0 : -errno;
 }
 
+/* Who samples forgets what ended long ago: these maps it writes to, and no others. */
+static bool is_written(const char *map)
+{
+	static const char *const written[] = {
+		"ms_vms", "ms_vm_ids", "ms_threads", "ms_rings", "ms_ring_vms", "ms_pages",
+		"ms_page_vms", "ms_log_vms", "ms_iotlb_devs", "ms_vfios", "ms_vfio_migs", "ms_vdpas",
+	};
+
+	for (size_t i = 0; i < sizeof(written) / sizeof(written[0]); i++)
+		if (!strcmp(written[i], map))
+			return true;
+	return false;
+}
+
+/* A descriptor of the same map through which it can only be read; -errno: not to be had. */
+static int read_only(int fd)
+{
+	LIBBPF_OPTS(bpf_get_fd_by_id_opts, opts, .open_flags = BPF_F_RDONLY);
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return -errno;
+	fd = bpf_map_get_fd_by_id_opts(info.id, &opts);
+	return fd < 0 ? -errno : fd;
+}
+
 int bpf_host_send(const struct bpf_host *host, int sock)
 {
 	size_t len = sizeof(struct passed) + host->probes * sizeof(struct passed_probe), n = 0;
+	int fd[FDS_MAX], own[HOST_MAPS], err = -ENOMEM;
 	struct passed *p = calloc(1, len);
-	int fd[FDS_MAX], err = -ENOMEM;
 
 	if (!p)
 		return err;
@@ -63,7 +91,9 @@ int bpf_host_send(const struct bpf_host *host, int sock)
 	p->maps = host->maps;
 	for (size_t i = 0; i < host->maps; i++) {
 		memcpy(p->map[i], host->map[i].name, sizeof(p->map[i]));
-		fd[n++] = host->map[i].fd;
+		/* ids are for CAP_SYS_ADMIN: without it as it is */
+		own[i] = is_written(host->map[i].name) ? -EPERM : read_only(host->map[i].fd);
+		fd[n++] = own[i] < 0 ? host->map[i].fd : own[i];
 	}
 	for (size_t i = 0; i < host->probes; i++) {
 		struct passed_probe *to = &p->probe[i];
@@ -84,6 +114,9 @@ int bpf_host_send(const struct bpf_host *host, int sock)
 	/* a message without descriptors has nobody to read anything from */
 	err = n ? send_fds(sock, p, len, fd, n) : -ENOENT;
 out:
+	for (size_t i = 0; i < host->maps; i++)
+		if (own[i] >= 0)
+			close(own[i]);
 	free(p);
 	return err;
 }
