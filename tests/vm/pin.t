@@ -58,6 +58,13 @@ load_end ring
 is "$pid: what the map holds is what was done" \
    "$(jq -c '[.resets, .reset_events, .reset_entries, .full_exits, .used_max, .fill]' <<<"$mine")" \
    "$(truth ring '.vms[0].total | [.resets.calls, .reset_events, .reset_entries, .full_exits, .high_water, .occupancy]')"
+# enum ms_self: MS_SELF_RING_CHANGES
+changes=$(bpftool -j map dump pinned "$dir/maps/ms_self" | jq '[.[] | .formatted // . | select(.key == 14) | .value][0]')
+if [ -e "$dir/links/ms_ring_free" ]; then
+	num "rings that came and rings that went are changes" "$changes" -ge 4
+else
+	num "rings that came are changes" "$changes" -ge 2
+fi
 count=0
 for prog in "$dir"/progs/*; do
 	like "bpftool prog show pinned ${prog##*/}" "$(bpftool prog show pinned "$prog" 2>&1)" 'tracing .*name ms_'
