@@ -132,7 +132,10 @@ static int bits_set(struct mm_struct *mm, unsigned long addr, unsigned long bit,
 	if (got != 1)
 		return got < 0 ? got : -EFAULT;
 	at = kmap_local_page(page);
-	/* each by itself: the process takes them out at the same time. By words, as in any log of vhost */
+	/*
+	 * Each by itself: the process takes them out at the same time. By words, as in
+	 * any log of vhost.
+	 */
 	while (n--)
 		set_bit(bit++, at);
 	kunmap_local(at);

@@ -40,6 +40,8 @@ start() {
 	shows 'probes attached' || bail_out "top does not start"
 }
 
+# the server goes with its last session, some time after it: one stays
+mux new-session -d -s stays 'sleep 3600'
 start
 load first -c 3 -s 1024 -n 2000 -P 1000 --force-full --name 'loudü' -r 3000
 load second -c 1 -s 4096 -n 2000 -P 1000 --name calm -r 500
