@@ -39,7 +39,7 @@ variant() {	# NAME PARAMETER...
 	for what in rules exact taken broken; do
 		suite "$1" d $what
 	done
-	"$client" "$(node d)" stays >"$TAP_TMP/out" &
+	"$client" "$(vdpa_node d)" stays >"$TAP_TMP/out" &
 	pid=$!
 	for ((tries = 0; tries < 100; tries++)); do
 		! grep -q ready "$TAP_TMP/out" || break
