@@ -16,6 +16,8 @@ serve_pid='' http_pid='' serve_url='' serve_port='' serve_status=''
 
 serve() {
 	local i line
+	# where it stands is not where the one before stood, whose words are still there
+	rm -f "$TAP_TMP/serve.out"
 	# shellcheck disable=SC2154 # the test's
 	"$migscope" serve -l 127.0.0.1:0 "$@" >"$TAP_TMP/serve.out" 2>"$TAP_TMP/serve.err" &
 	serve_pid=$!
@@ -50,8 +52,13 @@ scrape_all() {
 	[ "${1:-openmetrics}" = classic ] || accept='application/openmetrics-text; version=1.0.0'
 	# older than this no sample is
 	sleep 0.25
-	curl -sf -H "Accept: $accept" "$serve_url/metrics" >"$TAP_TMP/scrape" &&
-		tests/lib/exposition.py "${1:-openmetrics}" "$TAP_TMP/scrape" >"$TAP_TMP/scrape.json"
+	# what an earlier one said is no answer
+	: >"$TAP_TMP/scrape.json"
+	curl -sS -f -H "Accept: $accept" "$serve_url/metrics" >"$TAP_TMP/scrape" 2>"$TAP_TMP/scrape.err" &&
+		tests/lib/exposition.py "${1:-openmetrics}" "$TAP_TMP/scrape" >"$TAP_TMP/scrape.json" 2>>"$TAP_TMP/scrape.err" &&
+		return
+	diag "no scrape: $(head -c 500 "$TAP_TMP/scrape.err")"
+	return 1
 }
 
 gone() {
