@@ -320,16 +320,6 @@ static u16 sim_get_vq_size(struct vdpa_device *vdpa, u16 idx)
 	return sim->status & VIRTIO_CONFIG_S_DRIVER_OK ? vq->ring.num : VDPASIM_QUEUE_MAX;
 }
 
-/*
- * The worker does nothing for a device that is suspended or not started yet, and takes no
- * mark away: what was marked is looked at once it runs.
- */
-static void sim_look_at(struct vdpasim *sim, const struct vdpasim_virtqueue *vq)
-{
-	set_bit(vq - sim->vqs, sim->kicked);
-	vdpasim_schedule_work(sim);
-}
-
 /* May be called in atomic context. */
 static void sim_kick_vq(struct vdpa_device *vdpa, u16 idx)
 {
@@ -338,7 +328,12 @@ static void sim_kick_vq(struct vdpa_device *vdpa, u16 idx)
 
 	if (!vq || !READ_ONCE(vq->ready))
 		return;
-	sim_look_at(sim, vq);
+	/*
+	 * The worker does nothing for a device that is suspended or not started yet, and
+	 * takes no mark away: what was marked is looked at once it runs.
+	 */
+	set_bit(vq - sim->vqs, sim->kicked);
+	vdpasim_schedule_work(sim);
 }
 
 static void sim_set_vq_cb(struct vdpa_device *vdpa, u16 idx, struct vdpa_callback *cb)
@@ -381,11 +376,8 @@ static void sim_set_vq_ready(struct vdpa_device *vdpa, u16 idx, bool ready)
 	if (!vq)
 		return;
 	guard(mutex)(&sim->mutex);
-	if (ready && !vq->ready && !vring_start(sim, vq)) {
-		WRITE_ONCE(vq->ready, true);
-		/* there may be work in it already, of which nobody will tell us again */
-		sim_look_at(sim, vq);
-	}
+	if (ready && !vq->ready)
+		WRITE_ONCE(vq->ready, !vring_start(sim, vq));
 	if (!ready && vq->ready) {
 		WRITE_ONCE(vq->ready, false);
 		vq->avail_idx = vq->vring.last_avail_idx;
@@ -543,9 +535,6 @@ static void sim_set_status(struct vdpa_device *vdpa, u8 status)
 		status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	/* only a reset takes that away */
 	sim->status = status | (sim->status & VIRTIO_CONFIG_S_NEEDS_RESET);
-	/* for the queues that were ready before */
-	if (sim_is_started(sim))
-		vdpasim_schedule_work(sim);
 }
 
 static void vq_reset(struct vdpasim_virtqueue *vq)

@@ -13,7 +13,6 @@
  *   unmapped	what was mapped, is not any more: data, then the ring
  *   meanwhile	unmapped while the device waits for a page of it: nothing is written there any
  *		more, by user addresses
- *   waiting	what is in a ring before it is started is done, though nobody kicks
  *   hostile	requests that would leave the disk
  *   reset	what was kicked just before a reset is not done after it; maps are kept
  *   suspend	what is kicked meanwhile is done when it is resumed, and not before
@@ -458,29 +457,6 @@ static void meanwhile(void)
 	close_device();
 }
 
-static void waiting(void)
-{
-	for (int late = 0; late < 2; late++) {
-		volatile uint8_t *answer;
-
-		open_device();
-		must(ioctl(user.fd, VHOST_SET_OWNER));
-		map(0, 0, PAGES);
-		negotiate(MODERN);
-		set_up(0, false);
-		set_fds(0);
-		answer = ask(VIRTIO_BLK_T_FLUSH, 0, 0);
-		if (!late)
-			enable(0);
-		driver_ok();
-		if (late)
-			enable(0);
-		check(done_within(0, PATIENCE_MS));
-		check(*answer == VIRTIO_BLK_S_OK);
-		close_device();
-	}
-}
-
 static void faults(void)
 {
 	unsigned int n;
@@ -883,7 +859,7 @@ static const struct {
 	{ "blocks", blocks }, { "nothing", nothing },
 	{ "unmapped", unmapped }, { "hostile", hostile }, { "reset", reset },
 	{ "suspend", suspend }, { "queue", queue }, { "faults", faults }, { "spaces", spaces },
-	{ "meanwhile", meanwhile }, { "waiting", waiting }, { "unused", unused },
+	{ "meanwhile", meanwhile }, { "unused", unused },
 	{ "control", control }, { "config", config }, { "loop", loop },
 };
 

@@ -113,7 +113,7 @@ variant() {	# WORDS -p|'' PARAMETER...
 	shift 2
 	ok "$words: the simulator" load "$@"
 	ok "$words: a disk" add b1 blk vhost_vdpa
-	for what in blocks unmapped hostile reset suspend queue waiting; do
+	for what in blocks unmapped hostile reset suspend queue; do
 		ok "$words: $what" "$client" ${physical:+"$physical"} "$(vdpa_node b1)" $what
 	done
 	[ -n "$physical" ] || ok "$words: meanwhile" "$client" "$(vdpa_node b1)" meanwhile
