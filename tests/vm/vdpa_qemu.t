@@ -56,17 +56,17 @@ guest() {
 	shift
 	rm -f "$TAP_TMP/result"
 	echo >"$trace/trace"
-	tests/clients/vdpa/qemu --json "$TAP_TMP/result" "$@" 2>"$TAP_TMP/said"
-	status=$?
-	diag "$(cat "$TAP_TMP/said")"
-	# QEMU 7.2's, where it stops its shadow virtqueues: now and then, on a loaded machine
-	if [ $status -ne 0 ] && grep -q ', -11: it said nothing' "$TAP_TMP/said"; then
+	for ((tries = 0; tries < 5; tries++)); do
+		status=0
+		tests/clients/vdpa/qemu --json "$TAP_TMP/result" "$@" 2>"$TAP_TMP/said" || status=$?
+		diag "$(cat "$TAP_TMP/said")"
+		# A call that comes between the stop of QEMU 7.2's shadow virtqueues and the reset of
+		# the device finds no queue there: it is QEMU that is broken, and now and then.
+		grep -q ', -11: it said nothing' "$TAP_TMP/said" || break
 		diag "$words: QEMU died of signal 11; once more"
 		echo >"$trace/trace"
-		tests/clients/vdpa/qemu --json "$TAP_TMP/result" "$@"
-		status=$?
-	fi
-	is "$words: frames came back as they were sent" $status 0
+	done
+	is "$words: frames came back as they were sent" "$status" 0
 	num "$words: so many" "$(result .frames)" -ge 400
 	is "$words: none was lost" "$(result .lost)" 0
 	is "$words: nor came twice" "$(result .again)" 0
