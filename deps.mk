@@ -16,6 +16,8 @@ DEPS += dpkg-dev
 # need. Prometheus is not among them: tests/lib/prometheus unpacks it aside, since
 # installed it starts a server.
 DEPS_CHECK := curl python3-prometheus-client chromium tmux sqlite3 adduser dkms man-db patch ovmf sbsigntool
+# the base's own KVM selftests: make headers_install
+DEPS_CHECK += rsync
 # testpmd, and its ports: a vDPA device, and files of frames
 DEPS_CHECK += dpdk-dev librte-net-virtio23 librte-net-pcap23 librte-mempool-ring23
 
