@@ -1115,6 +1115,7 @@ static bool refused(int result, int error)
 /* What is printed here is what must be seen by whoever watches. */
 static void suite_exact(void)
 {
+	struct vhost_vring_state enabled = { .index = 1, .num = 1 };
 	uint8_t *p = memory(64);
 	unsigned int kicks = 33;
 	int fd;
@@ -1122,6 +1123,7 @@ static void suite_exact(void)
 	start();
 	limit(40);
 	run();
+	must(ioctl(dev, VHOST_VDPA_SET_VRING_ENABLE, &enabled));
 	fd = kick_fd(1);
 	for (int i = 0; i < 10; i++)
 		need(map(IOVA + 8 * i * PAGE, 4 * PAGE, p + 4 * i * PAGE));
@@ -1137,7 +1139,7 @@ static void suite_exact(void)
 	for (unsigned int i = 0; i < kicks; i++)
 		kick(fd);
 	printf("update 13\ninvalidate 5\nbatch_begin 1\nbatch_end 1\nfailed 2\n"
-	       "pinned 60\nkicks %u\n", kicks);
+	       "pinned 60\nready 1\nkicks %u\n", kicks);
 }
 
 int main(int argc, char **argv)

@@ -6,7 +6,7 @@
 #
 #	vdpa_load		the bus and vhost_vdpa; undone at the end
 #	vdpa_run		a new device, driven; what the client did is in $TAP_TMP/exact
-#	vdpa_did WHAT		of it: update, invalidate, batch_begin, batch_end, failed, kicks
+#	vdpa_did WHAT		of it: update, invalidate, batch_begin, batch_end, failed, ready, kicks
 #	vdpa_counted		what migscope shows of that device is what the client did
 
 . "${BASH_SOURCE[0]%/*}/vdpa_node.sh"
