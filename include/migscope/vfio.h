@@ -71,6 +71,8 @@ _Static_assert(sizeof(struct ms_vfio) == sizeof(struct ms_owner) + 8 +
 	"error", "stop", "running", "stop_copy", "resuming", "running_p2p", "pre_copy",	\
 	"pre_copy_p2p"
 #define MS_VFIO_STATES		8
+/* to be read: as a migration goes through them, first here and then there, errors last */
+#define MS_VFIO_STATE_ORDER	2, 5, 6, 7, 3, 1, 4, 0
 
 /* Map ms_vfio_migs: id -> this: a device that can migrate, and the process that has it. */
 struct ms_vfio_mig {

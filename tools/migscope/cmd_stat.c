@@ -142,6 +142,7 @@ static int watch(struct bpf_host *host, const struct args *a)
 			break;
 		}
 		now.interval = now.elapsed - before.elapsed;
+		now.at_first_event = kernel_info_pid_namespace();
 		err = render(a, &now, &before, !(i % HEAD_EVERY), last);
 		/* after a pause there is nothing to catch up with */
 		if (next < clock_seconds(CLOCK_MONOTONIC) - a->interval)

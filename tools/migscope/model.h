@@ -188,6 +188,7 @@ struct model {
 	__u64 now_ns;			/* CLOCK_MONOTONIC at the same moment */
 	double elapsed;			/* s since attached */
 	double interval;		/* s since the sample before; 0 for the first */
+	bool at_first_event;		/* VMs that ran before us are seen no earlier */
 	bool measured[MEASURES];
 	__u64 self[MS_SELF_COUNT];
 	unsigned int page_part;		/* of dirty pages one in 2^page_part is followed */

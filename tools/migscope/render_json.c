@@ -21,8 +21,8 @@ void json_add_double(struct json_object *o, const char *key, double value)
 {
 	char text[40];
 
-	/* the shortest form that a person would write; nine digits are a nanosecond */
-	snprintf(text, sizeof(text), "%.9g", value);
+	/* the shortest form that a person would write; of 16 minutes still the nanosecond */
+	snprintf(text, sizeof(text), "%.12g", value);
 	json_add(o, key, json_object_new_double_s(value, text));
 }
 

@@ -242,7 +242,8 @@ void render_table(FILE *out, const struct model *m, const struct model *before, 
 	}
 	text_devices(out, m, before);
 	if (!m->vms && !m->devs)
-		fprintf(out, "(no VM seen yet)\n");
+		fprintf(out, m->at_first_event ? "(each is seen from its first event on)\n" :
+						 "(no VM seen yet)\n");
 	fflush(out);
 }
 

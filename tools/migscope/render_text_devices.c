@@ -285,14 +285,15 @@ static void report_vfio(FILE *out, const struct model *m, const struct model_dev
 
 static void report_mig(FILE *out, const struct model_dev *d)
 {
+	static const int order[MS_VFIO_STATES] = { MS_VFIO_STATE_ORDER };
 	const struct ms_vfio_mig *v = &d->mig;
 	char buf[32];
 
 	fprintf(out, "  migration state: %s\n", mig_state_name(v));
 	for (int i = 0; i < MS_VFIO_STATES; i++)
-		if (v->in_ns[i])
-			fprintf(out, "    in %s: %s\n", mig_state[i],
-				text_duration(buf, sizeof(buf), v->in_ns[i]));
+		if (v->in_ns[order[i]])
+			fprintf(out, "    in %s: %s\n", mig_state[order[i]],
+				text_duration(buf, sizeof(buf), v->in_ns[order[i]]));
 	if (v->steps)
 		text_time_hist(out, "steps from state to state", &v->time);
 	if (v->errors)
