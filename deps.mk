@@ -18,6 +18,8 @@ DEPS += dpkg-dev
 DEPS_CHECK := curl python3-prometheus-client chromium tmux sqlite3 adduser dkms man-db patch ovmf sbsigntool
 # the base's own KVM selftests: make headers_install
 DEPS_CHECK += rsync
+# process 1 of the machine that the unit is tried in
+DEPS_CHECK += systemd
 # testpmd, and its ports: a vDPA device, and files of frames
 DEPS_CHECK += dpdk-dev librte-net-virtio23 librte-net-pcap23 librte-mempool-ring23
 

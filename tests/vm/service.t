@@ -1,0 +1,98 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# migscope: vm=6.12 systemd timeout=420 own
+#
+# The unit as it is installed, under systemd: fenced in as it says it still counts, names
+# VMs, sees modules that come later, and goes on where it was when it is started again.
+. "${0%/*}/../tap.sh"
+. "${0%/*}/../lib/watch.sh"
+. "${0%/*}/../lib/serve.sh"
+dir=/sys/fs/bpf/migscope-serve
+serve_url=http://127.0.0.1:9788
+
+is "systemd runs this machine" "$(cat /proc/1/comm)" systemd
+make -s install PREFIX=/usr >"$TAP_TMP/install" 2>&1 || bail_out "make install: $(tail -1 "$TAP_TMP/install")"
+systemd-sysusers migscope.conf
+systemctl daemon-reload
+# the way kvmload is found does not count here: the service is what is watched with
+is "it is not started by being installed" "$(systemctl is-active migscope)" inactive
+systemctl start migscope
+is "it starts" "$?:$(systemctl is-active migscope)" 0:active ||
+	diag "$(journalctl -q -u migscope --no-pager | tail -5)"
+is "it has nothing to complain about but what is not there" \
+   "$(journalctl -q -u migscope -p warning --no-pager -o cat)" ''
+
+property() { systemctl show -P "$1" migscope; }
+main() { property MainPID; }
+status() { sed -n "s/^$2:\s*//p" "/proc/$1/status" | tr '\t' ' '; }
+fences() {
+	local attaches http
+	attaches=$(main)
+	http=$(pgrep -P "$attaches")
+	# CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN
+	is "$1: who attaches keeps three capabilities" "$(status "$attaches" CapEff)" 000000c000200000
+	is "$1: who answers has none, and is another user" "$(status "$http" CapEff) $(stat -c %U "/proc/$http")" \
+	   '0000000000000000 migscope'
+	for pid in "$attaches" "$http"; do
+		is "$1: no new privileges, system calls are filtered" "$(status "$pid" NoNewPrivs) $(status "$pid" Seccomp)" '1 2'
+	done
+}
+fences "started"
+
+# what of them all says the label's VALUE
+state() {
+	jq -sr --arg n "$1" 'map(select(.name == $n) | .value) | add // 0' "$TAP_TMP/scrape.json"
+}
+pages() { state migscope_dirty_pages_total; }
+workload() { load "$1" --ring-size 1024 --pages 1500 --passes 2 --name "$1"; load_end "$1"; }
+all() { local n sum=0; for n in "$@"; do sum=$((sum + $(truth "$n" '[.vms[0].total.vcpus[].pushes] | add'))); done; echo $sum; }
+# a module that comes is looked for now and then
+attached() {
+	local i
+	for ((i = 0; i < 60; i++)); do
+		scrape_all && [ "$(jq -sr --arg p "$1" 'map(select(.name == "migscope_probe_attached" and .labels.probe == $p) | .value) | add // 0' \
+			"$TAP_TMP/scrape.json")" = 1 ] && return 0
+		sleep 1
+	done
+	return 1
+}
+
+load_kvm
+ok "KVM came after it: its ring is watched" attached ring_reset
+workload one
+scrape_all
+is "it counts" "$(pages)" "$(all one)"
+like "it names the VM: /proc is whole" "$(jq -sr 'map(select(.name == "migscope_vm_info") | .labels.vm) | join(" ")' "$TAP_TMP/scrape.json")" '^one-[0-9]+$'
+
+systemctl restart migscope
+is "restarted: it is active" "$?:$(systemctl is-active migscope)" 0:active
+fences "restarted"
+workload two
+scrape_all
+is "restarted: no count went back" "$(pages)" "$(all one two)"
+
+before=$(main)
+isnt "restarted: it has a process" "$before" 0 || bail_out "there is no service"
+kill -KILL "$before"
+workload meanwhile
+for ((i = 0; i < 60; i++)); do
+	[ "$(systemctl is-active migscope)" != active ] || [ "$(main)" = "$before" ] || break
+	sleep 0.5
+done
+is "killed: systemd starts it again" "$(systemctl is-active migscope) $(property NRestarts)" 'active 1'
+scrape_all
+is "killed: what happened meanwhile is there" "$(pages)" "$(all one two meanwhile)"
+fences "killed"
+
+modprobe vfio_iommu_type1
+ok "a module that comes later is watched" attached vfio_map
+
+http=$(pgrep -P "$(main)")
+systemctl stop migscope
+is "stopped: it was not killed, and nothing is wrong" "$(systemctl is-active migscope) $(property Result)" 'inactive success'
+ok "stopped: nobody is left" gone "$http"
+ok "what was counted stays" test -e $dir
+"$migscope" unpin $dir
+is "until it is taken away" "$?:$(ls -d $dir 2>/dev/null)" 0:
+is "and nothing is attached" "$(bpftool -j link list | jq '[.[] | select(.prog_id as $p | $p)] | length')" 0
+note "$(systemd-analyze security --no-pager migscope.service | tail -1)"
