@@ -28,7 +28,8 @@ static int note(const struct session *s, void *arg)
 
 /*
  * L l: all logging on, off; D d: that of a display; T t: VFIO's tracking on, off; h: pages are
- * harvested; g: a container's bitmap is asked for; x: the VM ends; .: nothing
+ * harvested; g: a container's bitmap is asked for; x: the VM ends; r: the guest runs, as it
+ * does while something is on; .: nothing
  */
 static const char *play(const char *script, bool switches)
 {
@@ -62,6 +63,9 @@ static const char *play(const char *script, bool switches)
 		case 'g':
 			dev.vfio.op[MS_VFIO_GET].calls++;
 			break;
+		case 'r':
+			vm.guest_ticks++;
+			break;
 		case 'x':
 			vm.alive = false;
 			break;
@@ -92,6 +96,12 @@ int main(void)
 		{ "and again", ".D...Lhhl..Lhl", "1:display:logging:overtaken:1-5 2:migration:logging:logging_off:5-9 "
 		  "3:migration:logging:logging_off:11-14" },
 		{ "a migration whose slots are seen one by one", ".DDDDhhdddd.", "1:migration:logging:logging_off:1-11" },
+		{ "one that is cancelled: the guest runs on", ".rLrhrl..r", "1:migration:logging:ran_on:2-7" },
+		{ "one that is cancelled, and another", ".rLhlrrLhl.", "1:migration:logging:ran_on:2-5 2:migration:logging:logging_off:7-10" },
+		{ "VFIO alone, cancelled", ".rTggtr.", "1:migration:tracking:ran_on:2-6" },
+		{ "a display's guest runs, of course", ".rDrdr", "1:display:logging:logging_off:2-5" },
+		{ "one that is told to run again, later",
+		  ".rLhl.............................................................r", "1:migration:logging:logging_off:2-5" },
 		{ "silence is no end while logging is on", ".Lh......hl", "1:migration:logging:logging_off:1-11" },
 		{ "VFIO alone", "..Tggt..", "1:migration:tracking:tracking_off:2-6" },
 		{ "VFIO first, then logging: one", "..TLhhlt.", "1:migration:logging:logging_off:2-7" },

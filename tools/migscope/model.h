@@ -52,6 +52,8 @@ struct model_vm {
 	char name[MODEL_NAME_MAX];	/* valid UTF-8 without control characters */
 	char uuid[MODEL_UUID_LEN];	/* empty when not known */
 	bool alive;
+	/* its process's time in a guest, in ticks of the clock: of all its VMs; 0: not known */
+	__u64 guest_ticks;
 
 	bool has_ring;
 	struct ms_ring_vm ring;		/* with the living rings' tails folded in */

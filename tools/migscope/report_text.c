@@ -159,6 +159,7 @@ static void put_session(FILE *out, struct json_object *s)
 		{ "idle", "until nothing more was harvested" },
 		{ "overtaken", "until a migration began beside it" },
 		{ "tracking_off", "until its devices were tracked no more" },
+		{ "ran_on", "cancelled or failed: the guest ran on here" },
 	};
 	const char *how = "";
 	bool happened = true;

@@ -7,6 +7,7 @@
 
 #define DISPLAY_PAGES	16384	/* 64 MiB: the largest frame buffers in use */
 #define IDLE_S		3	/* without logging's end in sight, silence as long is the end */
+#define RUN_ON_S	60	/* who runs here again later was told to */
 
 /* What is looked at of a VM, at one sample. */
 struct seen {
@@ -22,6 +23,8 @@ struct watched {
 	bool in_session, here;
 	__u64 level;		/* slots that were logged before the session: a display's, as a rule */
 	double harvested;	/* elapsed, s, when there was a harvest last */
+	double ended;		/* elapsed, s, when the session ended */
+	__u64 guest_ticks;	/* then */
 	struct session session;
 };
 
@@ -51,7 +54,8 @@ const char *session_kind_name(enum session_kind kind)
 
 const char *session_outcome_name(enum session_outcome outcome)
 {
-	static const char *const name[] = { "running", "logging_off", "vm_ended", "idle", "tracking_off", "overtaken" };
+	static const char *const name[] = { "running", "logging_off", "vm_ended", "idle", "tracking_off", "overtaken",
+					    "ran_on" };
 
 	return name[outcome];
 }
@@ -155,6 +159,14 @@ static enum session_outcome outcome(const struct watched *w, const struct seen *
 	return SESSION_RUNNING;
 }
 
+/* Was the guest of a migration that ended here meant to be elsewhere now, and is not? */
+static bool runs_on(const struct watched *w, const struct model_vm *vm, double elapsed)
+{
+	return !w->in_session && w->session.nth && w->session.kind == SESSION_MIGRATION &&
+	       (w->session.outcome == SESSION_LOGGING_OFF || w->session.outcome == SESSION_TRACKING_OFF) &&
+	       vm->guest_ticks > w->guest_ticks && elapsed - w->ended <= RUN_ON_S;
+}
+
 /* Does the switching of logging tell all of this VM? What is harvested beside it is a display's. */
 static bool told(const struct watched *w, const struct seen *now, bool switches)
 {
@@ -187,6 +199,12 @@ static int feed(struct sessions *s, const struct model *m, const struct model_vm
 		if (err)
 			return err;
 	}
+	if (runs_on(w, vm, m->elapsed)) {
+		w->session.outcome = SESSION_RAN_ON;
+		err = changed(&w->session, arg);
+		if (err)
+			return err;
+	}
 	/* switched on in our sight, or found switched on; a VM that ended does not begin one */
 	if (!w->in_session && now.on != w->last.on)
 		begin(s, w, &now, SESSION_BY_LOGGING, nth);
@@ -209,6 +227,8 @@ static int feed(struct sessions *s, const struct model *m, const struct model_vm
 		if (w->session.by != SESSION_BY_HARVESTS || harvest)
 			w->session.end = nth;
 		w->in_session = w->session.outcome == SESSION_RUNNING;
+		w->ended = m->elapsed;
+		w->guest_ticks = vm->guest_ticks;
 		err = changed(&w->session, arg);
 	}
 	w->last = now;

@@ -6,6 +6,11 @@
  * a single small slot is a display's, of which a VMM wants to know what to redraw.
  * Where it is not seen, a session lasts as long as the VM's devices are tracked by VFIO, or
  * pages are harvested.
+ *
+ * A guest that was migrated stands still here when its tracking ends. One that runs on was
+ * not: the migration failed or was cancelled, which only the VMM could tell apart. It is
+ * seen by the time that its vCPUs spend in the guest, which counts in ticks: of a guest
+ * that idles there may be none for long.
  */
 #ifndef MIGSCOPE_SESSIONS_H
 #define MIGSCOPE_SESSIONS_H
@@ -19,11 +24,12 @@ enum session_kind {
 
 enum session_outcome {
 	SESSION_RUNNING,
-	SESSION_LOGGING_OFF,	/* finished, failed or cancelled: that only the VMM knows */
+	SESSION_LOGGING_OFF,	/* finished; or failed or cancelled, of a guest that idles */
 	SESSION_VM_ENDED,
 	SESSION_IDLE,		/* nothing was harvested for a while */
 	SESSION_TRACKING_OFF,	/* of its devices, the VM's own logging was not seen */
 	SESSION_OVERTAKEN,	/* a display's: a migration began beside it */
+	SESSION_RAN_ON,		/* tracking is off, and the guest runs here: cancelled or failed */
 };
 
 /* What it was recognised by. */

@@ -240,23 +240,31 @@ static size_t read_cmdline(uint32_t pid, char *buf, size_t size)
 	return len;
 }
 
-/* Is the process of this pid still the one that owned the VM? */
-static bool owner_alive(__u32 tgid, __u64 start_boottime)
+/*
+ * Is the process of this pid still the one that owned the VM? If so, @guest_ticks is how
+ * long its threads were in a guest, in ticks of the clock; NULL: not asked for.
+ */
+static bool owner_alive(__u32 tgid, __u64 start_boottime, __u64 *guest_ticks)
 {
-	unsigned long long ticks = 0, want;
+	unsigned long long ticks = 0, guest = 0, want;
 	char path[64], line[1024], *p;
+	int fields;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%u/stat", tgid);
 	f = fopen(path, "re");
 	if (!f)
 		return false;
-	/* the 22nd field; the second, the name in brackets, may hold anything */
+	/* fields 22 and 43; the second, the name in brackets, may hold anything */
 	p = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
 	fclose(f);
-	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u"
-				" %*d %*d %*d %llu", &ticks) != 1)
+	fields = p ? sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u"
+				   " %*d %*d %*d %llu %*u %*d %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u"
+				   " %*u %*u %*u %*d %*d %*u %*u %*u %llu", &ticks, &guest) : 0;
+	if (fields < 1)
 		return false;
+	if (guest_ticks)
+		*guest_ticks = guest;
 	want = start_boottime / (1000000000ULL / sysconf(_SC_CLK_TCK));
 	/* /proc rounds, and a time namespace may shift it: far apart is another process */
 	return !want || (ticks > want ? ticks - want : want - ticks) <= (unsigned int)sysconf(_SC_CLK_TCK);
@@ -339,7 +347,7 @@ static struct known *add(struct vm_names *names, __u64 id, __u32 tgid, __u64 sta
 	k->tgid = tgid;
 	k->start_boottime = start_boottime;
 	cmdline = malloc(CMDLINE_MAX);
-	if (cmdline && names->pids && owner_alive(tgid, start_boottime))
+	if (cmdline && names->pids && owner_alive(tgid, start_boottime, NULL))
 		vm_names_parse(cmdline, read_cmdline(tgid, cmdline, CMDLINE_MAX),
 			       k->base, sizeof(k->base), k->uuid);
 	free(cmdline);
@@ -372,7 +380,7 @@ void vm_names_set(struct vm_names *names, struct model_vm *vm)
 
 	/* where pids mean something else, only its end tells that it ended */
 	vm->alive = !vm->info.died_ns && (!names->pids ||
-					  owner_alive(vm->info.tgid, vm->info.start_boottime));
+					  owner_alive(vm->info.tgid, vm->info.start_boottime, &vm->guest_ticks));
 	/* its process may have been seen before it, by a device */
 	if (!k) {
 		k = find_owner(names, vm->info.tgid, vm->info.start_boottime, false);
@@ -391,7 +399,7 @@ void vm_names_set(struct vm_names *names, struct model_vm *vm)
 bool vm_names_owner(struct vm_names *names, const struct ms_owner *owner, char *name)
 {
 	struct known *k = find_owner(names, owner->tgid, owner->start_boottime, true);
-	bool runs = !names->pids || owner_alive(owner->tgid, owner->start_boottime);
+	bool runs = !names->pids || owner_alive(owner->tgid, owner->start_boottime, NULL);
 
 	if (!k)
 		k = add(names, 0, owner->tgid, owner->start_boottime, owner->comm);

@@ -10,7 +10,7 @@ struct vm_names *vm_names_new(bool pids);
 void vm_names_free(struct vm_names *names);
 
 /*
- * Fills in name, uuid and alive of @vm. A VM keeps the name it got first; when
+ * Fills in name, uuid, alive and guest_ticks of @vm. A VM keeps the name it got first; when
  * another living one has it already, `#2` and so on is added.
  */
 void vm_names_set(struct vm_names *names, struct model_vm *vm);

@@ -38,6 +38,7 @@
 		vm_ended: 'until the VM ended', idle: 'until nothing more was harvested',
 		overtaken: 'until a migration began beside it',
 		tracking_off: 'until its devices were tracked no more',
+		ran_on: 'cancelled or failed: the guest ran on here',
 	};
 
 	// The points of a series are those that changed.
