@@ -7,37 +7,25 @@
 # with physical ones (--iova-mode=pa) DPDK 22.11 maps those, but says where its rings are by
 # addresses of the process, so that no device finds them; ours says that it needs a reset.
 . "${0%/*}/../tap.sh"
-. "${0%/*}/../lib/vdpa_node.sh"
-. "${0%/*}/../lib/ours.sh"
+. "${0%/*}/../lib/vdpa_net.sh"
 
-trace=/sys/kernel/tracing/instances/vdpa_dpdk_test
-mac=52:54:00:12:34:56
 # testpmd drops what its queue of 256 has no room for
 frames=100
 
 # shellcheck disable=SC2317 # by trap
-cleanup() {
+vdpa_net_more() {
 	exec 7>&- || :
 	umount "$TAP_TMP/huge" 2>/dev/null || :
 	echo 0 >/proc/sys/vm/nr_hugepages
-	modprobe -qr vdpa_sim_net || :
-	rmdir "$trace" 2>/dev/null || :
-	modprobe -qr vhost_vdpa vdpa || :
-	rm -rf "$TAP_TMP"
 }
-trap cleanup EXIT
-
-modprobe -qr virtio_vdpa
-modprobe -a vhost_vdpa vdpa || bail_out "no vhost_vdpa"
-mkdir "$trace"
+vdpa_net_load
 echo 1 >"$trace/events/vhost_vdpa/enable"
-ulimit -l unlimited
 mkdir "$TAP_TMP/huge"
 echo 128 >/proc/sys/vm/nr_hugepages
 mount -t hugetlbfs none "$TAP_TMP/huge" || bail_out "no huge pages"
 
 # of all sizes, to the card's own address
-python3 - "$TAP_TMP/in" $frames $mac <<'PYTHON'
+python3 - "$TAP_TMP/in" $frames $vdpa_net_mac <<'PYTHON'
 import random, struct, sys
 path, frames, mac = sys.argv[1], int(sys.argv[2]), bytes.fromhex(sys.argv[3].replace(':', ''))
 random.seed(7)
@@ -59,14 +47,6 @@ while at < len(data):
 PYTHON
 }
 
-# device PARAMETER...: of the simulator
-device() {
-	modprobe -qr vdpa_sim_net
-	modprobe vdpa_sim "$@" || bail_out "no simulator"
-	modprobe vdpa_sim_net || bail_out "no simulated card"
-	vdpa dev add name card mgmtdev vdpasim_net mac $mac || bail_out "no device"
-	node=$(vdpa_node card) || bail_out "no device"
-}
 stat_of() { vdpa -jp dev vstats show card qidx "$1" | sed -n "s/.*\"$2\": *\([0-9]*\).*/\1/p"; }
 mapped() { grep -c " vhost_vdpa_$1: .* error 0 " "$trace/trace"; }
 
@@ -77,7 +57,7 @@ testpmd() {
 	mkfifo "$TAP_TMP/tell"
 	echo >"$trace/trace"
 	stdbuf -oL dpdk-testpmd -l 0,1 -m 128 --huge-dir "$TAP_TMP/huge" --file-prefix migscope --no-pci --no-telemetry \
-		--iova-mode="$mode" --vdev="net_virtio_user0,path=$node,mac=$mac,queue_size=256" \
+		--iova-mode="$mode" --vdev="net_virtio_user0,path=$node,mac=$vdpa_net_mac,queue_size=256" \
 		--vdev="net_pcap0,rx_pcap=$TAP_TMP/in,tx_pcap=$TAP_TMP/out" \
 		-- -i --no-flush-rx --total-num-mbufs=2048 <"$TAP_TMP/tell" >"$TAP_TMP/log" 2>&1 &
 	pid=$!
@@ -110,8 +90,8 @@ testpmd() {
 	is "$words: nothing failed" "$(grep -c ' error -' "$trace/trace")" 0
 }
 
-device use_va=0
-is_ours vdpa vhost_vdpa vhost vhost_iotlb vringh vdpa_sim vdpa_sim_net
+vdpa_net_sim use_va=0
+vdpa_net_card card
 testpmd "addresses of the process" va
 num "addresses of the process: they are the device's, too" \
     "$(grep -c ' vhost_vdpa_map: .* iova 0x[1-9a-f][0-9a-f]\{8,\} ' "$trace/trace")" -ge 1

@@ -7,45 +7,25 @@
 # to another QEMU while it goes on. The guest compares every frame, and after the migration
 # every page that only the device wrote.
 . "${0%/*}/../tap.sh"
-. "${0%/*}/../lib/vdpa_node.sh"
-. "${0%/*}/../lib/ours.sh"
+. "${0%/*}/../lib/vdpa_net.sh"
 
-trace=/sys/kernel/tracing/instances/vdpa_qemu_test
 mac=(--mac 5254000a0b0c)
 export PYTHONDONTWRITEBYTECODE=1
 
-# shellcheck disable=SC2317 # by trap
-cleanup() {
-	modprobe -qr vdpa_sim_net || :
-	rmdir "$trace" 2>/dev/null || :
-	modprobe -qr vhost_vdpa vdpa || :
-	rm -rf "$TAP_TMP"
-}
-trap cleanup EXIT
-
-modprobe -qr virtio_vdpa
 modprobe kvm_amd || bail_out "no KVM in this machine"
-modprobe -a vhost_vdpa vdpa || bail_out "no vhost_vdpa"
-mkdir "$trace"
+vdpa_net_load
 echo 20000 >"$trace/buffer_size_kb"
 echo 1 >"$trace/events/vdpa/enable"
 echo 1 >"$trace/events/vhost_vdpa/enable"
-# all of a guest's memory is pinned, and charged even to root
-ulimit -l unlimited
 
 # devices PARAMETER [FEATURES]: of the simulator; two cards that are the same to the guest
 devices() {
-	modprobe -qr vdpa_sim_net
-	modprobe vdpa_sim "$1" || bail_out "no simulator"
-	modprobe vdpa_sim_net || bail_out "no simulated card"
+	vdpa_net_sim "$1"
+	nodes=()
 	for name in origin destination; do
-		if [ -n "${2-}" ]; then
-			tests/clients/vdpa/add vdpasim_net $name "$2" 1 52:54:00:12:34:56
-		else
-			vdpa dev add name $name mgmtdev vdpasim_net mac 52:54:00:12:34:56
-		fi || bail_out "no device"
+		vdpa_net_card $name "${2-}"
+		nodes+=("$node")
 	done
-	nodes=("$(vdpa_node origin)" "$(vdpa_node destination)") || bail_out "no device"
 }
 result() { jq -r "$1" "$TAP_TMP/result" 2>/dev/null; }
 events() { grep -c " $1: $2" "$trace/trace"; }
@@ -78,7 +58,6 @@ pages() {
 }
 
 devices use_va=0
-is_ours vdpa vhost_vdpa vhost vhost_iotlb vringh vdpa_sim vdpa_sim_net
 guest "pinned memory" "${mac[@]}" "${nodes[0]}"
 num "all of its memory was mapped" "$(pages map)" -ge 4000
 num "its kicks came by eventfd" "$(events vdpa_vq_kick)" -ge 50
