@@ -5,7 +5,7 @@
 VDPA_GUEST	:= $(BUILD)/tests/clients/vdpa/guest.elf
 VDPA_DRIVER	:= $(BUILD)/tests/clients/vdpa/guest/driver.o
 
-$(VDPA_DRIVER): tests/clients/vdpa/guest/driver.c tests/clients/migrate/guest/guest.h tests/clients/vdpa/vdpa.mk | $(DEPS_STAMP)
+$(VDPA_DRIVER): tests/clients/vdpa/guest/driver.c $(wildcard tests/clients/migrate/guest/*.h) tests/clients/vdpa/vdpa.mk | $(DEPS_STAMP)
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -ffixed-ebx,$(MIGRATE_CFLAGS)) -Itests/clients/migrate/guest -c -o $@ $<
 

@@ -3,38 +3,12 @@
 #ifndef LIB_H
 #define LIB_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "guest.h"
-
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
+#include "ports.h"
 
 #define PAGE_SHIFT	12
 #define PAGE_SIZE	(1u << PAGE_SHIFT)
 #define NSEC_PER_MSEC	1000000u
-
-static inline void outb(u8 value, u16 port)
-{
-	asm volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static inline void outl(u32 value, u16 port)
-{
-	asm volatile("outl %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static inline u32 inl(u16 port)
-{
-	u32 value;
-
-	asm volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
 
 static inline volatile u32 *lapic(u32 reg)
 {

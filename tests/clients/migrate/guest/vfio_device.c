@@ -4,29 +4,10 @@
  * lost is right again a pass later. That nothing is lost is shown by the migrations of
  * tests/clients/vfio_sim; here the device has to have gone on from where it was.
  */
-#include <migscope/vfio_sim.h>
-
 #include "devices.h"
-#include "pci.h"
+#include "vfio_sim_regs.h"
 
-static volatile u8 *registers;
 static u32 device_pages, device_interval, round;
-
-static u32 get(u32 reg)
-{
-	return *(volatile u32 *)(registers + reg);
-}
-
-static void set(u32 reg, u32 value)
-{
-	*(volatile u32 *)(registers + reg) = value;
-}
-
-static void set_wide(u32 reg, u64 value)
-{
-	set(reg, value);
-	set(reg + 4, value >> 32);
-}
 
 static u64 seed(void)
 {
@@ -49,15 +30,11 @@ static void start(void)
 
 void vfio_begin(u32 pages, u32 interval)
 {
-	u32 function = pci_begin(VFIO_SIM_PCI_VENDOR, VFIO_SIM_PCI_DEVICE);
-
 	if (!pages || pages > DEVICE_PAGES)
 		die("vfio= is out of range");
 	device_pages = pages;
 	device_interval = interval;
-	registers = pci_bar(function, 0);
-	if (get(VFIO_SIM_MAGIC) != VFIO_SIM_MAGIC_VALUE)
-		die("the VFIO device has no registers where they should be");
+	registers_begin();
 	start();
 }
 

@@ -18,15 +18,8 @@
  * Until the byte comes the CPU dirties more than can be sent. Reports are lines of
  * key=value on QEMU's debug console.
  */
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "guest.h"
-
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
+#include "ports.h"
 
 #define PAGE_SIZE	4096u
 #define AREA		(4u << 20)
@@ -119,32 +112,6 @@ asm("	.globl	card_irq\n"
     "	movl	$0, 0xfee000b0\n"	/* LAPIC_EOI */
     "	iret\n");
 void boot_cpu(const u32 *multiboot), next_cpu(u32 id), nmi_received(void), trapped(void);
-
-static inline void outb(u8 value, u16 port)
-{
-	asm volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static inline u8 inb(u16 port)
-{
-	u8 value;
-
-	asm volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
-
-static inline void outl(u32 value, u16 port)
-{
-	asm volatile("outl %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static inline u32 inl(u16 port)
-{
-	u32 value;
-
-	asm volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
 
 /* before what was written, or read, is made known */
 static inline void barrier(void)

@@ -22,10 +22,8 @@
  *
  * Reports are lines of key=value on QEMU's debug console.
  */
-#include <migscope/vfio_sim.h>
-
 #include "lib.h"
-#include "pci.h"
+#include "vfio_sim_regs.h"
 
 #define AREA		(4u << 20)
 #define BALLAST		(8u << 20)
@@ -42,7 +40,7 @@ static struct {
 	u32 pages, ballast_mib, interval, how;
 } opt = { .pages = 128, .ballast_mib = 8, .interval = 20000 };
 
-static volatile u8 *registers, *own;
+static volatile u8 *own;
 static u32 irqs, rounds;
 
 /* How far the device had come with the area that it left. */
@@ -52,41 +50,14 @@ extern const u8 image_start[], image_end[];
 void timer_irq(void), spurious_irq(void), nmi(void), trap(void);
 void boot_cpu(const u32 *multiboot), next_cpu(u32 id), nmi_received(void), trapped(void);
 
-static inline u8 inb(u16 port)
-{
-	u8 value;
-
-	asm volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
-
 /* The device */
-
-static u32 get(u32 reg)
-{
-	return *(volatile u32 *)(registers + reg);
-}
-
-static void set(u32 reg, u32 value)
-{
-	*(volatile u32 *)(registers + reg) = value;
-}
-
-static void set_wide(u32 reg, u64 value)
-{
-	set(reg, value);
-	set(reg + 4, value >> 32);
-}
 
 static void find_device(void)
 {
-	u32 function = pci_begin(VFIO_SIM_PCI_VENDOR, VFIO_SIM_PCI_DEVICE);
+	u32 function = registers_begin();
 	u32 msi = pci_capability(function, PCI_MSI, 0);
 
-	registers = pci_bar(function, 0);
 	own = pci_bar(function, 2);
-	if (get(VFIO_SIM_MAGIC) != VFIO_SIM_MAGIC_VALUE)
-		die("no registers where they should be");
 	if (!msi)
 		die("no MSI");
 	pci_write(function, msi + 4, LAPIC_BASE);
