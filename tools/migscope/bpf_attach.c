@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The part of the BPF host that loads and attaches: everything at once where that
- * works, file by file and program by program where it does not.
+ * works, without what is refused where it does not.
  */
 #include "bpf_host_private.h"
 #include "clock.h"
@@ -241,23 +241,39 @@ static struct bpf_program *program_of(struct bpf_object *obj, const struct probe
 }
 
 /*
- * Loads and attaches what @want says: together or, if that fails, file by file,
- * and what is left of a file that fails program by program.
+ * Which of @want libbpf spoke of last when it could not load them; host->probes: of none.
+ * A hint, no more: its messages are no interface.
+ */
+static size_t last_named(const struct bpf_host *host, const bool *want)
+{
+	const char *name = NULL;
+
+	for (const char *p = log_tail; (p = strstr(p, "prog '")); name = p)
+		p += strlen("prog '");
+	for (size_t i = 0; name && i < host->probes; i++) {
+		size_t len = strlen(host->probe[i].program);
+
+		if (want[i] && !strncmp(name, host->probe[i].program, len) && name[len] == '\'')
+			return i;
+	}
+	return host->probes;
+}
+
+/*
+ * Loads and attaches what @want says: together or, if that fails, the one that it seems
+ * to fail for by itself, and then the others. If there is none, one half and then the other.
  */
 static void load_and_attach(struct bpf_host *host, bool *want)
 {
-	size_t first = host->probes, n = 0;
-	bool one_file = true, *part;
+	size_t first = host->probes, n = 0, named, put = 0;
 	struct bpf_object *obj = NULL;
+	bool *part;
 	int err;
 
 	refuse_kinds(host, want);
-	for (size_t i = 0; i < host->probes; i++) {
-		if (!want[i])
-			continue;
-		first = n++ ? first : i;
-		one_file &= !strcmp(host->probe[i].object, host->probe[first].object);
-	}
+	for (size_t i = 0; i < host->probes; i++)
+		if (want[i])
+			first = n++ ? first : i;
 	if (!n)
 		return;
 	err = host->objects < HOST_OBJECTS ? load_programs(host, want, &obj) : -ENOSPC;
@@ -275,13 +291,13 @@ static void load_and_attach(struct bpf_host *host, bool *want)
 	part = calloc(2 * host->probes, sizeof(*part));
 	if (!part)
 		return;
-	/* the first program, or all of its file; then the rest */
+	named = last_named(host, want);
 	for (size_t i = 0; i < host->probes; i++) {
-		bool with_first = one_file ? i == first :
-				  !strcmp(host->probe[i].object, host->probe[first].object);
+		bool alone = named < host->probes ? i == named : put < n / 2;
 
-		part[i] = want[i] && with_first;
-		part[host->probes + i] = want[i] && !with_first;
+		part[i] = want[i] && alone;
+		part[host->probes + i] = want[i] && !alone;
+		put += part[i];
 	}
 	load_and_attach(host, part);
 	load_and_attach(host, part + host->probes);
