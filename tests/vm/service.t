@@ -7,6 +7,7 @@
 . "${0%/*}/../tap.sh"
 . "${0%/*}/../lib/watch.sh"
 . "${0%/*}/../lib/serve.sh"
+. "${0%/*}/../lib/vdpa.sh"
 dir=/sys/fs/bpf/migscope-serve
 serve_url=http://127.0.0.1:9788
 
@@ -64,6 +65,22 @@ scrape_all
 is "it counts" "$(pages)" "$(all one)"
 like "it names the VM: /proc is whole" "$(jq -sr 'map(select(.name == "migscope_vm_info") | .labels.vm) | join(" ")' "$TAP_TMP/scrape.json")" '^one-[0-9]+$'
 
+vdpa_load
+ok "vDPA, too" attached vhost_vdpa_message
+vdpa_run
+# of the device that the client had
+device() { jq -sr --arg n "migscope_$1" --arg op "${2-}" 'map(select(.name == $n and .labels.dev == "probe" and
+	(.labels.op // "") == $op) | .value) | if length == 1 then .[0] else "\(length) of them" end' "$TAP_TMP/scrape.json"; }
+device_is() {
+	scrape_all
+	is "$1: its kicks, updates and invalidations are the client's" \
+	   "$(device vdpa_vq_kicks_total) $(device vdpa_op_seconds_count update) $(device vdpa_op_seconds_count invalidate)" \
+	   "$(vdpa_did kicks) $(($(vdpa_did update) - $(vdpa_did failed))) $(vdpa_did invalidate)"
+}
+device_is "a device"
+is "and on the live page" \
+   "$(curl -s "$serve_url/live.json" | jq '.devices[] | select(.dev == "probe") | .v.vdpa_vq_kicks')" "$(vdpa_did kicks)"
+
 systemctl restart migscope
 is "restarted: it is active" "$?:$(systemctl is-active migscope)" 0:active
 fences "restarted"
@@ -83,6 +100,7 @@ is "killed: systemd starts it again" "$(systemctl is-active migscope) $(property
 scrape_all
 is "killed: what happened meanwhile is there" "$(pages)" "$(all one two meanwhile)"
 fences "killed"
+device_is "killed, and restarted before"
 
 modprobe vfio_iommu_type1
 ok "a module that comes later is watched" attached vfio_map
@@ -96,3 +114,5 @@ ok "what was counted stays" test -e $dir
 is "until it is taken away" "$?:$(ls -d $dir 2>/dev/null)" 0:
 is "and nothing is attached" "$(bpftool -j link list | jq '[.[] | select(.prog_id as $p | $p)] | length')" 0
 note "$(systemd-analyze security --no-pager migscope.service | tail -1)"
+
+done_testing
