@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12 iommu timeout=400 long
+# migscope: vm=6.12 iommu timeout=900 long
 #
 # A network card behind an Intel IOMMU, given by the stock vfio-pci and a nested QEMU to a
 # guest, on our type1: the guest's own driver works it, all of the guest's memory is mapped
@@ -44,9 +44,10 @@ vfio_wire
 ip addr add 10.9.0.1/24 dev "$vfio_net"
 head -c $BYTES /dev/urandom >"$TAP_TMP/data"
 socat -u "OPEN:$TAP_TMP/data" TCP-LISTEN:7001,reuseaddr &
-jobs_of_ours+=($!)
+fetched=$!
 socat -u TCP-LISTEN:7002,reuseaddr "CREATE:$TAP_TMP/back" &
-jobs_of_ours+=($!)
+returned=$!
+jobs_of_ours=("$fetched" "$returned")
 
 card=$(vfio_pci 0x8086 0x10d3)
 isnt "there is a card to assign" "$card" ''
@@ -54,23 +55,40 @@ vfio_assign "$card"
 mkdir $trace
 echo 1 >$trace/events/vfio/enable
 
-qemu-system-x86_64 -accel kvm -cpu host -machine pc,usb=off,vmport=off,hpet=off -m $MEMORY \
-	-nodefaults -no-user-config -display none -no-reboot \
-	-kernel "$kernel" -initrd "$TAP_TMP/initrd" \
-	-append "console=ttyS0 loglevel=3 panic=-1 tsc=reliable no_timer_check mitigations=off audit=0" \
-	-serial "file:$TAP_TMP/said" -device "vfio-pci,host=$card" >"$TAP_TMP/qemu.log" 2>&1 &
-qemu=$!
-jobs_of_ours+=("$qemu")
-
-locked=0
 said() { sed -n "s/^guest: $1 *\(.*\)/\1/p" "$TAP_TMP/said" 2>/dev/null | tr -d '\r'; }
-for ((n = 0; n < 3600; n++)); do
-	kill -0 "$qemu" 2>/dev/null || break
-	# all of its memory, from before it runs
-	lck=$(awk '$1 == "VmLck:" { print $2 }' "/proc/$qemu/status" 2>/dev/null) || :
-	[ "${lck:-0}" -le "$locked" ] || locked=$lck
-	! grep -q '^guest: end' "$TAP_TMP/said" 2>/dev/null || break
-	sleep 0.1
+# Runs it to its end; fails if it hangs before it has come to its init.
+boot() {
+	local n size=0 still=0 now lck
+	echo >$trace/trace
+	qemu-system-x86_64 -accel kvm -cpu host -machine pc,usb=off,vmport=off,hpet=off -m $MEMORY \
+		-nodefaults -no-user-config -display none -no-reboot \
+		-kernel "$kernel" -initrd "$TAP_TMP/initrd" \
+		-append "console=ttyS0 loglevel=7 panic=-1 tsc=reliable no_timer_check mitigations=off audit=0" \
+		-serial "file:$TAP_TMP/said" -device "vfio-pci,host=$card" >"$TAP_TMP/qemu.log" 2>&1 &
+	qemu=$!
+	jobs_of_ours=("$fetched" "$returned" "$qemu")
+	locked=0
+	for ((n = 0; n < 3600; n++)); do
+		kill -0 "$qemu" 2>/dev/null || break
+		# all of its memory, from before it runs
+		lck=$(awk '$1 == "VmLck:" { print $2 }' "/proc/$qemu/status" 2>/dev/null) || :
+		[ "${lck:-0}" -le "$locked" ] || locked=$lck
+		! grep -q '^guest: end' "$TAP_TMP/said" 2>/dev/null || break
+		now=$(stat -c %s "$TAP_TMP/said" 2>/dev/null) || now=0
+		still=$((now == size ? still + 1 : 0)) size=$now
+		if [ $still -ge 450 ] && ! grep -q '^guest: ' "$TAP_TMP/said"; then
+			diag "the guest's kernel hangs: $(tail -n 1 "$TAP_TMP/said")"
+			kill -KILL "$qemu"
+			wait "$qemu" 2>/dev/null
+			return 1
+		fi
+		sleep 0.1
+	done
+}
+# With the stock modules as with ours one boot in five hangs in this emulator, always where
+# the clock source changes: it waits for a lock that nobody has.
+for ((tries = 0; tries < 5; tries++)); do
+	! boot || break
 done
 for ((n = 0; n < 100; n++)); do
 	kill -0 "$qemu" 2>/dev/null || break
