@@ -118,17 +118,25 @@ static inline bool vdpasim_has(const struct vdpasim *sim, unsigned int feature)
 	return sim->features & BIT_ULL(feature);
 }
 
+static inline bool vdpasim_is_started(const struct vdpasim *sim)
+{
+	return (sim->status & VIRTIO_CONFIG_S_DRIVER_OK) &&
+	       !(sim->status & VIRTIO_CONFIG_S_NEEDS_RESET);
+}
+
+/* core.c */
 struct vdpasim *vdpasim_create(struct vdpasim_dev_attr *attr,
 			       const struct vdpa_dev_set_config *config);
 void vdpasim_schedule_work(struct vdpasim *sim);
+void vdpasim_config_changed(struct vdpasim *sim);
 
+/* chain.c */
 int vdpasim_getdesc(struct vdpasim *sim, struct vdpasim_virtqueue *vq, struct vringh_kiov *riov,
 		    struct vringh_kiov *wiov);
 ssize_t vdpasim_push(struct vdpasim *sim, struct vdpasim_virtqueue *vq, const void *buf,
 		     size_t len);
 void vdpasim_complete(struct vdpasim *sim, struct vdpasim_virtqueue *vq, u32 len);
 void vdpasim_notify(struct vdpasim_virtqueue *vq);
-void vdpasim_config_changed(struct vdpasim *sim);
 
 /* iommu.c */
 int vdpasim_iommu_init(struct vdpasim *sim);

@@ -76,7 +76,7 @@ boot() {
 		! grep -q '^guest: end' "$TAP_TMP/said" 2>/dev/null || break
 		now=$(stat -c %s "$TAP_TMP/said" 2>/dev/null) || now=0
 		still=$((now == size ? still + 1 : 0)) size=$now
-		if [ $still -ge 450 ] && ! grep -q '^guest: ' "$TAP_TMP/said"; then
+		if [ $still -ge 150 ] && ! grep -q '^guest: ' "$TAP_TMP/said"; then
 			diag "the guest's kernel hangs: $(tail -n 1 "$TAP_TMP/said")"
 			kill -KILL "$qemu"
 			wait "$qemu" 2>/dev/null
