@@ -12,6 +12,7 @@
  * all of it was.
  */
 #include <linux/bitmap.h>
+#include <linux/err.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -100,6 +101,8 @@ void type1_dirty_forget(struct type1_map *map)
 	unsigned long at;
 
 	map->all_dirty = false;
+	if (xa_empty(&map->chunks))
+		return;
 	xa_for_each(&map->chunks, at, chunk) {
 		if (!chunk->npinned) {
 			xa_erase(&map->chunks, at);
@@ -307,6 +310,7 @@ static int write_map(struct writer *to, struct type1_container *c, struct type1_
 /**
  * type1_dirty_report - write the bitmap of a range, which bisects no mapping
  * @c: the container
+ * @map: the lowest mapping of the range, or NULL
  * @iova: first address
  * @last: last address, itself included
  * @to: user space's bitmap, large enough
@@ -314,13 +318,13 @@ static int write_map(struct writer *to, struct type1_container *c, struct type1_
  * Every word of a mapping is written, no word where nothing is mapped. It is
  * for the caller to forget what was reported, when nothing can fail any more.
  */
-int type1_dirty_report(struct type1_container *c, u64 iova, u64 last, u64 __user *to)
+int type1_dirty_report(struct type1_container *c, struct type1_map *map, u64 iova, u64 last,
+		       u64 __user *to)
 {
 	struct writer writer = { .words = to };
-	struct type1_map *map;
 	int err;
 
-	for (map = type1_map_first(c, iova, last); map; map = type1_map_next(map, last)) {
+	for (; map; map = type1_map_next(map, last)) {
 		err = writer_seek(&writer, (map->iova - iova) >> PAGE_SHIFT);
 		err = err ?: write_map(&writer, c, map);
 		if (err)
@@ -365,19 +369,20 @@ int type1_dirty_get(struct type1_container *c, const struct vfio_iommu_type1_dir
 {
 	u64 began = trace_vfio_dirty_get_enabled() ? ktime_get_ns() : 0, dirty = 0;
 	u64 last = get->iova + get->size - 1;
-	struct type1_map *map;
+	struct type1_map *first, *map;
 	int err = -EINVAL;
 
 	if (!c->tracking || type1_page_size(c) != PAGE_SIZE)
 		goto out;
-	if (type1_bisects(c, get->iova, last))
+	first = type1_map_whole(c, get->iova, last);
+	if (IS_ERR(first))
 		goto out;
-	err = type1_dirty_report(c, get->iova, last, get->bitmap.data);
+	err = type1_dirty_report(c, first, get->iova, last, get->bitmap.data);
 	if (err)
 		goto out;
 	if (began)
 		dirty = type1_dirty_count(c, get->iova, last);
-	for (map = type1_map_first(c, get->iova, last); map; map = type1_map_next(map, last))
+	for (map = first; map; map = type1_map_next(map, last))
 		type1_dirty_forget(map);
 out:
 	if (began)

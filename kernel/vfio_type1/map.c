@@ -4,6 +4,7 @@
  * not overlap, and a tree finds one in logarithmic time. Ranges are inclusive: one may
  * end with the last address there is.
  */
+#include <linux/err.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
@@ -47,25 +48,49 @@ struct type1_map *type1_map_next(struct type1_map *map, u64 last)
 	return map && map->iova <= last ? map : NULL;
 }
 
-/* Does a mapping lie across one end of a range? */
-bool type1_bisects(struct type1_container *c, u64 iova, u64 last)
+/*
+ * Return: the lowest mapping of a range that cuts none in two; NULL where nothing is
+ * mapped; -EINVAL where a mapping lies across one of its ends.
+ */
+struct type1_map *type1_map_whole(struct type1_container *c, u64 iova, u64 last)
 {
-	struct type1_map *map = type1_map_at(c, iova);
+	struct type1_map *first = type1_map_first(c, iova, last), *end = first;
 
-	if (map && map->iova != iova)
-		return true;
-	map = type1_map_at(c, last);
-	return map && map->last != last;
+	if (!first)
+		return NULL;
+	/* mostly it is the only one */
+	if (first->last < last)
+		end = type1_map_at(c, last);
+	if (first->iova < iova || (end && end->last > last))
+		return ERR_PTR(-EINVAL);
+	return first;
 }
 
-static bool map_less(struct rb_node *a, const struct rb_node *b)
+/* Where a mapping of a range belongs: false where one of the range is there. */
+static bool map_place(struct type1_container *c, u64 iova, u64 last, struct rb_node **parent,
+		      struct rb_node ***link)
 {
-	return to_map(a)->iova < to_map(b)->iova;
+	struct type1_map *map;
+
+	*parent = NULL;
+	for (*link = &c->maps.rb_node; **link; ) {
+		*parent = **link;
+		map = to_map(*parent);
+		if (last < map->iova)
+			*link = &(*parent)->rb_left;
+		else if (iova > map->last)
+			*link = &(*parent)->rb_right;
+		else
+			return false;
+	}
+	return true;
 }
 
-static void map_link(struct type1_container *c, struct type1_map *map)
+static void map_link(struct type1_container *c, struct type1_map *map, struct rb_node *parent,
+		     struct rb_node **link)
 {
-	rb_add(&map->node, &c->maps, map_less);
+	rb_link_node(&map->node, parent, link);
+	rb_insert_color(&map->node, &c->maps);
 	c->nmaps++;
 	c->avail--;
 	c->nr_big += map_npages(map) > TYPE1_DIRTY_PAGES_MAX;
@@ -73,7 +98,8 @@ static void map_link(struct type1_container *c, struct type1_map *map)
 
 static void map_free(struct type1_map *map)
 {
-	xa_destroy(&map->chunks);
+	if (!xa_empty(&map->chunks))
+		xa_destroy(&map->chunks);
 	put_task_struct(map->task);
 	mmdrop(map->mm);
 	kfree(map);
@@ -152,10 +178,12 @@ static int map_set_vaddr(struct type1_container *c, u64 iova, u64 last, unsigned
 static int map_add(struct type1_container *c, u64 iova, u64 size, unsigned long vaddr, int prot,
 		   u64 *runs)
 {
+	struct rb_node *parent, **link;
 	struct type1_map *map;
 	int err;
 
-	if (type1_map_first(c, iova, iova + size - 1))
+	/* which holds until it is linked: nobody else may change the tree */
+	if (!map_place(c, iova, iova + size - 1, &parent, &link))
 		return -EEXIST;
 	if (!c->avail)
 		return -ENOSPC;
@@ -177,7 +205,7 @@ static int map_add(struct type1_container *c, u64 iova, u64 size, unsigned long 
 		if (err)
 			goto unpin;
 	}
-	map_link(c, map);
+	map_link(c, map, parent, link);
 	return 0;
 
 unpin:
@@ -222,7 +250,8 @@ int type1_map(struct type1_container *c, const struct vfio_iommu_type1_dma_map *
 }
 
 /*
- * Have the devices let go of what they pinned in a range. Their drivers do so by
+ * Have the devices let go of what they pinned in a range, of whose mappings @map is the
+ * first. Their drivers do so by
  * unpinning, for which the lock must be free: mappings come and go meanwhile. What does
  * not come any more are pins in the range, else a device that is at work would be asked for
  * one mapping while it pins in another.
@@ -230,14 +259,13 @@ int type1_map(struct type1_container *c, const struct vfio_iommu_type1_dma_map *
  * Return: 0 when nothing is pinned there; -EAGAIN when somebody was asked, and
  * everything has to be looked at anew; -EBUSY when asking does not help.
  */
-static int unpin_by_devices(struct type1_container *c, u64 iova, u64 last)
+static int unpin_by_devices(struct type1_container *c, struct type1_map *map, u64 iova, u64 last)
 {
 	u64 from = iova, asked = 0, size;
 	struct vfio_device *device;
-	struct type1_map *map;
 	unsigned int times = 0;
 
-	for (map = type1_map_first(c, from, last); map; ) {
+	while (map) {
 		if (!map->npinned) {
 			map = type1_map_next(map, last);
 			continue;
@@ -285,36 +313,38 @@ static int unmap_vaddr(struct type1_container *c, u64 iova, u64 last, u64 *size)
  * The first interface takes the mappings that begin in the range, whole, and none where
  * one lies across its begin.
  *
- * Return: 0, and @last; -ENOENT where there is nothing to do; -EINVAL
+ * Return: 0, the @first mapping and the @last address; -ENOENT where there is nothing to
+ * do; -EINVAL
  */
 static int unmap_check(struct type1_container *c, const struct vfio_iommu_type1_dma_unmap *req,
-		       u64 *last)
+		       struct type1_map **first, u64 *last)
 {
 	u64 grain = type1_page_size(c) - 1;
-	struct type1_map *map;
 
 	if (req->flags & VFIO_DMA_UNMAP_FLAG_ALL) {
+		*first = type1_map_any(c);
 		*last = U64_MAX;
 		return req->iova || req->size ? -EINVAL : 0;
 	}
 	*last = req->iova + req->size - 1;
 	if (!req->size || *last < req->iova || (req->iova | req->size) & grain)
 		return -EINVAL;
-	if (c->v2)
-		return type1_bisects(c, req->iova, *last) ? -EINVAL : 0;
-
-	map = type1_map_at(c, req->iova);
-	return map && map->iova != req->iova ? -ENOENT : 0;
+	if (c->v2) {
+		*first = type1_map_whole(c, req->iova, *last);
+		return PTR_ERR_OR_ZERO(*first);
+	}
+	*first = type1_map_first(c, req->iova, *last);
+	return *first && (*first)->iova < req->iova ? -ENOENT : 0;
 }
 
-static int unmap_report(struct type1_container *c, u64 iova, u64 last,
+static int unmap_report(struct type1_container *c, struct type1_map *first, u64 iova, u64 last,
 			const struct vfio_bitmap *bitmap)
 {
 	u64 began = trace_vfio_dirty_get_enabled() ? ktime_get_ns() : 0, dirty = 0;
 	u64 npages = (last - iova + 1) >> PAGE_SHIFT;
 	int err;
 
-	err = type1_dirty_report(c, iova, last, bitmap->data);
+	err = type1_dirty_report(c, first, iova, last, bitmap->data);
 	if (!began)
 		return err;
 	if (!err)
@@ -327,31 +357,31 @@ static int unmap_report(struct type1_container *c, u64 iova, u64 last,
 static int unmap_locked(struct type1_container *c, struct vfio_iommu_type1_dma_unmap *req,
 			const struct vfio_bitmap *bitmap, u64 *size, unsigned int *gone)
 {
-	struct type1_map *map, *next;
+	struct type1_map *map, *first, *next;
 	unsigned int rounds = 0;
 	u64 last;
 	int err;
 
 	do {
-		err = unmap_check(c, req, &last);
+		err = unmap_check(c, req, &first, &last);
 		if (err)
 			return err == -ENOENT ? 0 : err;
 		if (bitmap && (!c->tracking || bitmap->pgsize != type1_page_size(c)))
 			return -EINVAL;
 		if (req->flags & VFIO_DMA_UNMAP_FLAG_VADDR)
 			return unmap_vaddr(c, req->iova, last, size);
-		err = unpin_by_devices(c, req->iova, last);
+		err = unpin_by_devices(c, first, req->iova, last);
 	} while (err == -EAGAIN && rounds++ < ASK_MAX);
 	if (err)
 		return err == -EAGAIN ? -EBUSY : err;
 
 	/* All is reported before anything is gone: then nothing can fail any more. */
 	if (bitmap) {
-		err = unmap_report(c, req->iova, last, bitmap);
+		err = unmap_report(c, first, req->iova, last, bitmap);
 		if (err)
 			return err;
 	}
-	for (map = type1_map_first(c, req->iova, last); map; map = next) {
+	for (map = first; map; map = next) {
 		next = type1_map_next(map, last);
 		*size += map->last - map->iova + 1;
 		++*gone;

@@ -208,31 +208,32 @@ static int runs_grow(struct type1_map *map)
 	return 0;
 }
 
+/*
+ * All of @n pages, of which there are no more than in a batch, or none: at most one more
+ * run is needed, and made room for before anything is noted.
+ */
 static int runs_add(struct type1_map *map, unsigned long pfn, unsigned long n, bool ours)
 {
-	struct type1_run *run;
-	unsigned long fits;
+	struct type1_run *run = map->nr_runs ? &map->runs[map->nr_runs - 1] : NULL;
+	unsigned long fits = 0;
 	int err;
 
-	while (n) {
-		run = map->nr_runs ? &map->runs[map->nr_runs - 1] : NULL;
-		if (run && run->ours == ours && run->pfn + run->n == pfn &&
-		    run->n < TYPE1_RUN_MAX) {
-			fits = min(n, TYPE1_RUN_MAX - run->n);
-			run->n += fits;
-		} else {
-			if (map->nr_runs == map->max_runs) {
-				err = runs_grow(map);
-				if (err)
-					return err;
-			}
-			fits = min(n, TYPE1_RUN_MAX);
-			run = &map->runs[map->nr_runs++];
-			*run = (struct type1_run) { .pfn = pfn, .n = fits, .ours = ours };
-		}
-		pfn += fits;
-		n -= fits;
+	static_assert(TYPE1_BATCH <= TYPE1_RUN_MAX);
+	if (run && run->ours == ours && run->pfn + run->n == pfn)
+		fits = min_t(unsigned long, n, TYPE1_RUN_MAX - run->n);
+	if (fits < n && map->nr_runs == map->max_runs) {
+		err = runs_grow(map);
+		if (err)
+			return err;
 	}
+	if (fits)
+		map->runs[map->nr_runs - 1].n += fits;
+	if (fits < n)
+		map->runs[map->nr_runs++] = (struct type1_run) {
+			.pfn	= pfn + fits,
+			.n	= n - fits,
+			.ours	= ours,
+		};
 	return 0;
 }
 
@@ -245,19 +246,23 @@ static int runs_add(struct type1_map *map, unsigned long pfn, unsigned long n, b
 static long runs_note(struct type1_map *map, unsigned long index, struct page **pages,
 		      unsigned long pfn, unsigned long n)
 {
-	unsigned long i, charge = 0;
+	unsigned long i, end, charge = 0;
 	int err;
 
 	if (!pages[0])
 		return runs_add(map, pfn, n, false);
 
-	for (i = 0; i < n; i++) {
-		err = runs_add(map, page_to_pfn(pages[i]), 1, true);
+	for (i = 0; i < n; ) {
+		/* those that lie one behind the other */
+		pfn = page_to_pfn(pages[i]) - i;
+		for (end = i + 1; end < n && page_to_pfn(pages[end]) - end == pfn; end++)
+			;
+		err = runs_add(map, pfn + i, end - i, true);
 		if (err)
 			goto release;
-		if (type1_page_charged(pages[i]) &&
-		    !(map->npinned && type1_is_pinned(map, index + i)))
-			charge++;
+		for (; i < end; i++)
+			charge += type1_page_charged(pages[i]) &&
+				  !(map->npinned && type1_is_pinned(map, index + i));
 	}
 	return charge;
 

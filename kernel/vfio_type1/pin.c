@@ -223,9 +223,8 @@ static unsigned int unpin_some(struct type1_container *c, const struct stretch *
 	struct type1_chunk *chunk = type1_chunk(s->map, s->index);
 	unsigned int at = s->index % TYPE1_CHUNK_PAGES;
 	unsigned int word = at / LEAF_PINS, bit = at % LEAF_PINS;
-	unsigned int end = bit + s->n, nr = 0, gone = 0, charged = 0;
-	struct page *pages[LEAF_PINS];
-	struct type1_run *leaf;
+	unsigned int end = bit + s->n, gone = 0, charged = 0;
+	struct type1_run *leaf, run = { };
 
 	if (!chunk || !chunk->npinned)
 		return 0;
@@ -234,8 +233,12 @@ static unsigned int unpin_some(struct type1_container *c, const struct stretch *
 		if (!(chunk->pinned[word] & BIT(bit)) || --leaf[bit].n)
 			continue;
 		charged += type1_page_charged(pin_page(&leaf[bit]));
-		if (leaf[bit].ours)
-			pages[nr++] = pin_page(&leaf[bit]);
+		/* what lies one behind the other goes together */
+		if (run.pfn + run.n != leaf[bit].pfn || run.ours != leaf[bit].ours) {
+			type1_release_run(&run, s->map->prot);
+			run = leaf[bit];
+		}
+		run.n++;
 		leaf[bit] = (struct type1_run) { };
 		chunk->pinned[word] &= ~BIT(bit);
 		if (seen && c->tracking) {
@@ -251,7 +254,7 @@ static unsigned int unpin_some(struct type1_container *c, const struct stretch *
 	s->map->npinned_charged -= charged;
 	c->npinned -= gone;
 	leaf_trim(c, chunk, word);
-	unpin_user_pages_dirty_lock(pages, nr, s->map->prot & IOMMU_WRITE);
+	type1_release_run(&run, s->map->prot);
 	if (list_empty(&c->domains))
 		type1_uncharge(s->map, charged);
 	return gone;

@@ -164,7 +164,7 @@ static inline u64 type1_page_size(const struct type1_container *c)
 /* map.c */
 struct type1_map *type1_map_first(struct type1_container *c, u64 iova, u64 last);
 struct type1_map *type1_map_next(struct type1_map *map, u64 last);
-bool type1_bisects(struct type1_container *c, u64 iova, u64 last);
+struct type1_map *type1_map_whole(struct type1_container *c, u64 iova, u64 last);
 int type1_map(struct type1_container *c, const struct vfio_iommu_type1_dma_map *req);
 int type1_unmap(struct type1_container *c, struct vfio_iommu_type1_dma_unmap *req,
 		const struct vfio_bitmap *bitmap);
@@ -213,7 +213,8 @@ void type1_dirty_trim(struct type1_map *map, unsigned long index, unsigned long 
 void type1_dirty_mark(struct type1_map *map, unsigned long index, unsigned long n);
 int type1_dirty_start(struct type1_container *c);
 void type1_dirty_stop(struct type1_container *c);
-int type1_dirty_report(struct type1_container *c, u64 iova, u64 last, u64 __user *to);
+int type1_dirty_report(struct type1_container *c, struct type1_map *map, u64 iova, u64 last,
+		       u64 __user *to);
 void type1_dirty_forget(struct type1_map *map);
 void type1_dirty_all(struct type1_container *c);
 u64 type1_dirty_count(struct type1_container *c, u64 iova, u64 last);

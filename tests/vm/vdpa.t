@@ -72,7 +72,7 @@ else:
     print('ok' if not error else os.strerror(-error) +
           (': ' + why[1].rstrip(b'\0').decode() if 1 in why else ''))
 PYTHON
-nl() { timeout 20 python3 "$TAP_TMP/nl.py" "$@"; }
+nl() { timeout 120 python3 "$TAP_TMP/nl.py" "$@"; }
 events() { grep -c " vdpa_$1: $2" "$trace/trace"; }
 
 is "no management device" "$(vdpa mgmtdev show)" ""
