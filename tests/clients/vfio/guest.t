@@ -98,7 +98,7 @@ done
 nok "QEMU ended by itself, as its guest asked" kill -0 "$qemu"
 is "the guest had nothing to complain about" "$(said failed:)" '' || diag "$(tail -c 1000 "$TAP_TMP/said")"
 [ ! -s "$TAP_TMP/qemu.log" ] || diag "$(cat "$TAP_TMP/qemu.log")"
-is "its driver found the card, and the wire" "$(said link)" e1000e
+is "its driver found the card, and the wire" "$(said link)" e1000e || diag "$(tail -c 1500 "$TAP_TMP/said")"
 is "packets go there and back" "$(said ping | wc -l)" 1
 is "all bytes that were asked for came" "$(said fetched)" $BYTES
 ok "and came back as they were" cmp "$TAP_TMP/data" "$TAP_TMP/back"
