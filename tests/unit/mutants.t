@@ -19,8 +19,12 @@ diff_of() {
 	EOT
 }
 
+added=build/mutants/tree/$(grep -h -A 1 '^--- /dev/null' tests/mutants/*.patch | sed -n 's|^+++ b/||p' | head -n 1)
+mkdir -p "${added%/*}"
+: >"$added"
 nok "one that does not apply is no kill" mutant "Test: tests/vm/vhost_iotlb.t" "Point: x" "$(diff_of never.o that.o)"
 like "and is said" "$(<"$TAP_TMP/said")" 'does not apply'
+nok "what one before it added is gone" test -e "$added"
 nok "one that names no test is no kill" mutant "$(diff_of vhost_iotlb.o that.o)"
 like "and is said" "$(<"$TAP_TMP/said")" 'does not say what must notice it'
 
