@@ -30,21 +30,14 @@ devices() {
 result() { jq -r "$1" "$TAP_TMP/result" 2>/dev/null; }
 events() { grep -c " $1: $2" "$trace/trace"; }
 
-# Frames for which a card found no buffer, so far. Behind shadow virtqueues the guest's kick
-# for buffers may be suppressed: QEMU looks at them when it comes to it, on a machine that is
-# busy after the frames.
-overruns() {
-	for name in origin destination; do
-		vdpa -jp dev vstats show $name qidx 0 | sed -n 's/.*"rx overruns": *\([0-9]*\).*/\1/p'
-	done | paste -sd+ | bc
-}
-
 # guest WORDS ARGUMENT...: runs one, and looks at what it says of its frames
 guest() {
-	local words=$1 overran
+	local words=$1 most=0
 	shift
+	# Behind shadow virtqueues the guest's kick for buffers may be suppressed. QEMU looks at them
+	# when it comes to it, on a machine that is busy after the frames: a card drops those.
+	case " $* " in *" --svq "*) most=16 ;; esac
 	rm -f "$TAP_TMP/result"
-	overran=$(overruns)
 	echo >"$trace/trace"
 	for ((tries = 0; tries < 5; tries++)); do
 		status=0
@@ -58,7 +51,7 @@ guest() {
 	done
 	is "$words: frames came back as they were sent" "$status" 0
 	num "$words: so many" "$(result .frames)" -ge 400
-	num "$words: none was lost for which there was a buffer" "$(result .lost)" -le $(($(overruns) - overran))
+	num "$words: lost, of two bursts at most" "$(result .lost)" -le $most
 	is "$words: nor came twice" "$(result .again)" 0
 	is "$words: what was mapped was unmapped" "$(pages map)" "$(pages unmap)"
 }
