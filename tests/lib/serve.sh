@@ -8,6 +8,9 @@
 #	serve_end SIGNAL	ends it; $serve_status
 #	serve_wait		waits for its end
 #	scrape_all [FORMAT]	every sample, through another's parser: $TAP_TMP/scrape.json
+#	pages			of that: pages dirtied, of all VMs
+#	workload NAME		one with a ring, to its end; `all NAME...`: the pages they dirtied
+#	status PID FIELD	of /proc/PID/status
 #	gone PID		waits until it is
 
 serve_pid='' http_pid='' serve_url='' serve_port='' serve_status=''
@@ -60,6 +63,12 @@ scrape_all() {
 	diag "no scrape: $(head -c 500 "$TAP_TMP/scrape.err")"
 	return 1
 }
+
+pages() { jq -s 'map(select(.name == "migscope_dirty_pages_total") | .value) | add // 0' "$TAP_TMP/scrape.json"; }
+workload() { load "$1" --ring-size 1024 --pages 1500 --passes 2 --name "$1"; load_end "$1"; }
+all() { local n sum=0; for n in "$@"; do sum=$((sum + $(truth "$n" '[.vms[0].total.vcpus[].pushes] | add'))); done; echo $sum; }
+
+status() { sed -n "s/^$2:\s*//p" "/proc/$1/status" | tr '\t' ' '; }
 
 gone() {
 	local i

@@ -14,10 +14,6 @@ dir=/sys/fs/bpf/migscope_restart_$$
 cleanup() { [ -z "$serve_pid" ] || kill -KILL "$serve_pid"; rm -rf "$dir"; watch_cleanup; }
 trap cleanup EXIT
 
-pages() { jq -s 'map(select(.name == "migscope_dirty_pages_total") | .value) | add // 0' "$TAP_TMP/scrape.json"; }
-workload() { load "$1" --ring-size 1024 --pages 1500 --passes 2 --name "$1"; load_end "$1"; }
-all() { local n sum=0; for n in "$@"; do sum=$((sum + $(truth "$n" '[.vms[0].total.vcpus[].pushes] | add'))); done; echo $sum; }
-
 serve --pin "$dir"
 workload one
 scrape_all

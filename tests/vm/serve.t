@@ -74,7 +74,6 @@ done
 is "and are gone after --keep" "$(jq -sr --arg vm "$vm" 'map(select(.labels.vm == $vm)) | length' "$TAP_TMP/scrape.json")" 0
 
 # --- who it is
-status() { sed -n "s/^$2:\s*//p" "/proc/$1/status" | tr '\t' ' '; }
 for cap in CapPrm CapEff CapBnd CapInh CapAmb; do
 	is "the process that answers HTTP: $cap" "$(status "$http_pid" $cap)" 0000000000000000
 done

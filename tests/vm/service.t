@@ -15,7 +15,6 @@ is "systemd runs this machine" "$(cat /proc/1/comm)" systemd
 make -s install PREFIX=/usr >"$TAP_TMP/install" 2>&1 || bail_out "make install: $(tail -1 "$TAP_TMP/install")"
 systemd-sysusers migscope.conf
 systemctl daemon-reload
-# the way kvmload is found does not count here: the service is what is watched with
 is "it is not started by being installed" "$(systemctl is-active migscope)" inactive
 systemctl start migscope
 is "it starts" "$?:$(systemctl is-active migscope)" 0:active ||
@@ -25,7 +24,6 @@ is "it has nothing to complain about but what is not there" \
 
 property() { systemctl show -P "$1" migscope; }
 main() { property MainPID; }
-status() { sed -n "s/^$2:\s*//p" "/proc/$1/status" | tr '\t' ' '; }
 fences() {
 	local attaches http
 	attaches=$(main)
@@ -40,13 +38,6 @@ fences() {
 }
 fences "started"
 
-# what of them all says the label's VALUE
-state() {
-	jq -sr --arg n "$1" 'map(select(.name == $n) | .value) | add // 0' "$TAP_TMP/scrape.json"
-}
-pages() { state migscope_dirty_pages_total; }
-workload() { load "$1" --ring-size 1024 --pages 1500 --passes 2 --name "$1"; load_end "$1"; }
-all() { local n sum=0; for n in "$@"; do sum=$((sum + $(truth "$n" '[.vms[0].total.vcpus[].pushes] | add'))); done; echo $sum; }
 # a module that comes is looked for now and then
 attached() {
 	local i
