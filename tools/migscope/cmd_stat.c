@@ -123,7 +123,8 @@ static int render(const struct args *a, const struct model *now, const struct mo
 static int watch(struct bpf_host *host, const struct args *a)
 {
 	struct model now = { 0 }, before = { 0 };
-	struct vm_names *names = vm_names_new(!kernel_info_pid_namespace());
+	bool outside = kernel_info_pid_namespace();
+	struct vm_names *names = vm_names_new(!outside);
 	double next = clock_seconds(CLOCK_MONOTONIC), end = a->duration ? next + a->duration : 0;
 	int err = names ? 0 : -ENOMEM;
 	bool last = false;
@@ -142,7 +143,7 @@ static int watch(struct bpf_host *host, const struct args *a)
 			break;
 		}
 		now.interval = now.elapsed - before.elapsed;
-		now.at_first_event = kernel_info_pid_namespace();
+		now.at_first_event = outside;
 		err = render(a, &now, &before, !(i % HEAD_EVERY), last);
 		/* after a pause there is nothing to catch up with */
 		if (next < clock_seconds(CLOCK_MONOTONIC) - a->interval)
