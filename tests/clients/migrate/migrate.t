@@ -90,22 +90,10 @@ like "what was not measured is called so" "$shown" "high\ water\ +not\ measured"
 unlike "and is no zero" "$shown" "full\ ring\ +0"
 
 # One that is given up: the guest runs on at the origin, and that is seen.
-cat >"$TAP_TMP/recorder" <<-'END'
-	#!/bin/bash
-	case $1 in
-	start)
-		build/migscope record -o "$2.db" -i 500ms >/dev/null 2>"$2.err" & echo $! >"$2.pid"
-		for ((i = 0; i < 600; i++)); do ! grep -q ^watching "$2.err" || break; sleep 0.2; done ;;
-	stop)	sleep 5; kill -INT "$(<"$2.pid")"
-		for ((i = 0; i < 300; i++)); do kill -0 "$(<"$2.pid")" 2>/dev/null || exit 0; sleep 0.2; done
-		exit 1 ;;
-	esac
-END
-chmod +x "$TAP_TMP/recorder"
 for mode in ring bitmap; do
 	ok "$mode, cancelled: it is given up" migrate given_up --mode $mode --rate 4000 --bandwidth 2 --downtime 1 --patience 0 \
-		--timeout 8 --may-fail --hook-before "$TAP_TMP/recorder start $TAP_TMP/$mode" \
-		--hook-after "$TAP_TMP/recorder stop $TAP_TMP/$mode" || diag "$(tail -n 3 "$TAP_TMP/given_up.log")"
+		--timeout 8 --may-fail --hook-before "$here/watch record $TAP_TMP/$mode.db" \
+		--hook-after "sleep 5; $here/watch stop $TAP_TMP/$mode.db" || diag "$(tail -n 3 "$TAP_TMP/given_up.log")"
 	is "$mode, cancelled: QEMU sent some rounds" "$(qemu given_up .result.status)" 'given up'
 	# the destination is a VM as well, whose memory nobody tracked
 	is "$mode, cancelled: one session, and what became of it" \
