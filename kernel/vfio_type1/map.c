@@ -251,10 +251,9 @@ int type1_map(struct type1_container *c, const struct vfio_iommu_type1_dma_map *
 
 /*
  * Have the devices let go of what they pinned in a range, of whose mappings @map is the
- * first. Their drivers do so by
- * unpinning, for which the lock must be free: mappings come and go meanwhile. What does
- * not come any more are pins in the range, else a device that is at work would be asked for
- * one mapping while it pins in another.
+ * first. Their drivers do so by unpinning, for which the lock must be free: mappings come
+ * and go meanwhile. What does not come any more are pins in the range, else a device that
+ * is at work would be asked for one mapping while it pins in another.
  *
  * Return: 0 when nothing is pinned there; -EAGAIN when somebody was asked, and
  * everything has to be looked at anew; -EBUSY when asking does not help.
