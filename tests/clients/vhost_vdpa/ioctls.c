@@ -4,14 +4,11 @@
 #include "suites.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/virtio_net.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 static struct vhost_vdpa_config *config(uint32_t off, uint32_t len)
 {
