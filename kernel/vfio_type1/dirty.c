@@ -22,16 +22,27 @@
 
 static struct kmem_cache *chunk_cache;
 
-struct type1_chunk *type1_chunk(struct type1_map *map, unsigned long index)
+/* Which is the recent one from now on. */
+struct type1_chunk *type1_chunk_find(struct type1_map *map, unsigned long at)
 {
-	return xa_load(&map->chunks, index / TYPE1_CHUNK_PAGES);
+	map->recent = xa_load(&map->chunks, at);
+	map->recent_at = at;
+	return map->recent;
+}
+
+static void chunk_free(struct type1_map *map, struct type1_chunk *chunk, unsigned long at)
+{
+	if (map->recent == chunk)
+		map->recent = NULL;
+	xa_erase(&map->chunks, at);
+	kfree(chunk);
 }
 
 /* The chunk of page @index of a mapping. May sleep. */
 struct type1_chunk *type1_chunk_make(struct type1_map *map, unsigned long index)
 {
 	unsigned long at = index / TYPE1_CHUNK_PAGES;
-	struct type1_chunk *chunk = xa_load(&map->chunks, at);
+	struct type1_chunk *chunk = type1_chunk(map, index);
 	unsigned int npages;
 
 	if (chunk)
@@ -73,10 +84,8 @@ void type1_dirty_trim(struct type1_map *map, unsigned long index, unsigned long 
 
 	for (at = index / TYPE1_CHUNK_PAGES; at <= last; at++) {
 		chunk = xa_load(&map->chunks, at);
-		if (!chunk || chunk->npinned || chunk->marked)
-			continue;
-		xa_erase(&map->chunks, at);
-		kfree(chunk);
+		if (chunk && !chunk->npinned && !chunk->marked)
+			chunk_free(map, chunk, at);
 	}
 }
 
@@ -105,8 +114,7 @@ void type1_dirty_forget(struct type1_map *map)
 		return;
 	xa_for_each(&map->chunks, at, chunk) {
 		if (!chunk->npinned) {
-			xa_erase(&map->chunks, at);
-			kfree(chunk);
+			chunk_free(map, chunk, at);
 		} else if (chunk->marked) {
 			bitmap_zero(chunk->dirty, chunk->npages);
 			chunk->marked = false;

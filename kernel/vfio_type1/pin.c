@@ -31,6 +31,15 @@ static struct page *pin_page(const struct type1_run *pin)
 	return pfn_to_page(pin->pfn);
 }
 
+/* The chunk of an address, if there is one, and @at, which of its pages. */
+static struct type1_chunk *chunk_at(struct type1_map *map, u64 iova, unsigned int *at)
+{
+	unsigned long index = (iova - map->iova) >> PAGE_SHIFT;
+
+	*at = index % TYPE1_CHUNK_PAGES;
+	return type1_chunk(map, index);
+}
+
 bool type1_is_pinned(struct type1_map *map, unsigned long index)
 {
 	struct type1_chunk *chunk = type1_chunk(map, index);
@@ -165,11 +174,9 @@ out:
 }
 
 /*
- * Return: how many pages of the stretch were pinned, from its begin; or an error.
- * @changed grows by those that were not before.
+ * Return: how many pages of the stretch are pinned now, from its begin; or an error.
  */
-static int pin_some(struct type1_container *c, const struct stretch *s, struct page **pages,
-		    unsigned int *changed)
+static int pin_some(struct type1_container *c, const struct stretch *s, struct page **pages)
 {
 	struct type1_chunk *chunk = type1_chunk_make(s->map, s->index);
 	unsigned int at = s->index % TYPE1_CHUNK_PAGES;
@@ -202,7 +209,6 @@ static int pin_some(struct type1_container *c, const struct stretch *s, struct p
 	chunk->npinned += got;
 	s->map->npinned += got;
 	c->npinned += got;
-	*changed += got;
 	return got;
 
 trim:
@@ -212,52 +218,72 @@ trim:
 }
 
 /*
- * Let go of the pages of a stretch; those that are not held are passed over. With
- * @seen what nobody holds any more counts as written until it is reported; without, no
+ * Let go of a page once. If nobody holds it any more, it is taken out, and @was becomes
+ * what it was; with @seen it then counts as written until that is reported. Without, no
  * device ever got to see it.
- *
- * Return: how many pages nobody holds any more.
  */
-static unsigned int unpin_some(struct type1_container *c, const struct stretch *s, bool seen)
+static bool let_go(struct type1_container *c, struct type1_chunk *chunk, unsigned int at,
+		   bool seen, struct type1_run *was)
+{
+	unsigned int word = at / LEAF_PINS;
+	unsigned long bit = BIT(at % LEAF_PINS);
+	struct type1_run *pin;
+
+	if (!(chunk->pinned[word] & bit))
+		return false;
+	pin = &chunk->leaf[word][at % LEAF_PINS];
+	if (--pin->n)
+		return false;
+	*was = *pin;
+	*pin = (struct type1_run) { };
+	chunk->pinned[word] &= ~bit;
+	if (seen && c->tracking) {
+		chunk->dirty[word] |= bit;
+		chunk->marked = true;
+	}
+	return true;
+}
+
+/* So many pages of a chunk's word are held by nobody any more: @run are the last of them. */
+static void all_gone(struct type1_container *c, struct type1_map *map, struct type1_chunk *chunk,
+		     unsigned int word, unsigned int gone, unsigned int charged,
+		     const struct type1_run *run)
+{
+	chunk->npinned -= gone;
+	map->npinned -= gone;
+	map->npinned_charged -= charged;
+	c->npinned -= gone;
+	leaf_trim(c, chunk, word);
+	type1_release_run(run, map->prot);
+	if (list_empty(&c->domains))
+		type1_uncharge(map, charged);
+}
+
+/* Let go of the pages of a stretch; those that are not held are passed over. */
+static void unpin_some(struct type1_container *c, const struct stretch *s, bool seen)
 {
 	struct type1_chunk *chunk = type1_chunk(s->map, s->index);
 	unsigned int at = s->index % TYPE1_CHUNK_PAGES;
-	unsigned int word = at / LEAF_PINS, bit = at % LEAF_PINS;
-	unsigned int end = bit + s->n, gone = 0, charged = 0;
-	struct type1_run *leaf, run = { };
+	unsigned int end = at + s->n, word = at / LEAF_PINS;
+	unsigned int gone = 0, charged = 0;
+	struct type1_run pin, run = { };
 
 	if (!chunk || !chunk->npinned)
-		return 0;
-	leaf = chunk->leaf[word];
-	for (; bit < end; bit++) {
-		if (!(chunk->pinned[word] & BIT(bit)) || --leaf[bit].n)
+		return;
+	for (; at < end; at++) {
+		if (!let_go(c, chunk, at, seen, &pin))
 			continue;
-		charged += type1_page_charged(pin_page(&leaf[bit]));
+		charged += type1_page_charged(pin_page(&pin));
 		/* what lies one behind the other goes together */
-		if (run.pfn + run.n != leaf[bit].pfn || run.ours != leaf[bit].ours) {
+		if (run.pfn + run.n != pin.pfn || run.ours != pin.ours) {
 			type1_release_run(&run, s->map->prot);
-			run = leaf[bit];
+			run = pin;
 		}
 		run.n++;
-		leaf[bit] = (struct type1_run) { };
-		chunk->pinned[word] &= ~BIT(bit);
-		if (seen && c->tracking) {
-			chunk->dirty[word] |= BIT(bit);
-			chunk->marked = true;
-		}
 		gone++;
 	}
-	if (!gone)
-		return 0;
-	chunk->npinned -= gone;
-	s->map->npinned -= gone;
-	s->map->npinned_charged -= charged;
-	c->npinned -= gone;
-	leaf_trim(c, chunk, word);
-	type1_release_run(&run, s->map->prot);
-	if (list_empty(&c->domains))
-		type1_uncharge(s->map, charged);
-	return gone;
+	if (gone)
+		all_gone(c, s->map, chunk, word, gone, charged, &run);
 }
 
 /* The stretch of at most @npage pages that begins at @iova; none where it is not mapped. */
@@ -276,22 +302,57 @@ static bool stretch_at(struct type1_container *c, struct stretch *s, u64 iova, i
 	return true;
 }
 
-/* Return: how many pages nobody holds any more. @n is how many were mapped. */
-static unsigned int unpin_range(struct type1_container *c, u64 iova, int npage, bool seen, int *n)
+/* Return: how many of the pages were mapped, from @iova on. */
+static int unpin_range(struct type1_container *c, u64 iova, int npage, bool seen)
 {
 	struct stretch s = { };
-	unsigned int gone = 0;
+	int n;
 
-	for (*n = 0; *n < npage; *n += s.n) {
-		if (!stretch_at(c, &s, iova + (u64)*n * PAGE_SIZE, npage - *n))
+	for (n = 0; n < npage; n += s.n) {
+		if (!stretch_at(c, &s, iova + (u64)n * PAGE_SIZE, npage - n))
 			break;
-		gone += unpin_some(c, &s, seen);
+		unpin_some(c, &s, seen);
 	}
-	return gone;
+	return n;
 }
 
-static int pin_range(struct type1_container *c, u64 iova, int npage, int prot,
-		     struct page **pages, unsigned int *changed)
+/* A range of one page, which is what most devices ask for: no stretch to look for. */
+static int unpin_one(struct type1_container *c, u64 iova)
+{
+	struct type1_map *map = type1_map_at(c, iova);
+	struct type1_chunk *chunk;
+	struct type1_run pin;
+	unsigned int at;
+
+	if (!map)
+		return 0;
+	chunk = chunk_at(map, iova, &at);
+	if (chunk && chunk->npinned && let_go(c, chunk, at, true, &pin)) {
+		pin.n = 1;
+		all_gone(c, map, chunk, at / LEAF_PINS, 1, type1_page_charged(pin_page(&pin)),
+			 &pin);
+	}
+	return 1;
+}
+
+/* A page that somebody holds already, which costs no more than to find it. */
+static bool pin_held(struct type1_container *c, u64 iova, int prot, struct page **page)
+{
+	struct type1_map *map = type1_map_at(c, iova);
+	struct type1_chunk *chunk;
+	unsigned int at;
+
+	if (!map || !map->npinned || (map->prot & prot) != prot)
+		return false;
+	chunk = chunk_at(map, iova, &at);
+	if (!chunk || !chunk->pinned || !test_bit(at, chunk->pinned))
+		return false;
+	return pin_again(&chunk->leaf[at / LEAF_PINS][at % LEAF_PINS], 1, page) == 1;
+}
+
+/* Apart from its caller, so that a page that is held already need not make room for all of it. */
+static noinline_for_stack int pin_range(struct type1_container *c, u64 iova, int npage, int prot,
+					struct page **pages)
 {
 	struct stretch s = { };
 	int done, n, err;
@@ -305,7 +366,7 @@ static int pin_range(struct type1_container *c, u64 iova, int npage, int prot,
 			err = -EPERM;
 			goto undo;
 		}
-		n = pin_some(c, &s, pages + done, changed);
+		n = pin_some(c, &s, pages + done);
 		if (n < 0) {
 			err = n;
 			goto undo;
@@ -314,9 +375,8 @@ static int pin_range(struct type1_container *c, u64 iova, int npage, int prot,
 	return 0;
 
 undo:
-	unpin_range(c, iova, done, false, &n);
+	unpin_range(c, iova, done, false);
 	memset(pages, 0, npage * sizeof(*pages));
-	*changed = 0;
 	return err;
 }
 
@@ -327,7 +387,7 @@ int type1_pin_pages(void *data, struct iommu_group *iommu_group, dma_addr_t iova
 	u64 began = trace_vfio_pin_enabled() ? ktime_get_ns() : 0;
 	struct type1_container *c = data;
 	struct type1_group *group;
-	unsigned int changed = 0;
+	unsigned long before;
 	int err;
 
 	if (!pages || npage <= 0)
@@ -339,6 +399,7 @@ int type1_pin_pages(void *data, struct iommu_group *iommu_group, dma_addr_t iova
 		return -EINVAL;
 
 	mutex_lock(&c->lock);
+	before = c->npinned;
 	if (c->nr_no_vaddr) {
 		err = -EBUSY;
 	} else if (list_empty(&c->devices)) {
@@ -348,16 +409,19 @@ int type1_pin_pages(void *data, struct iommu_group *iommu_group, dma_addr_t iova
 		   iova + ((u64)npage << PAGE_SHIFT) - 1 >= c->going_first) {
 		/* as it will be in a moment */
 		err = -EINVAL;
+	} else if (npage == 1 && pin_held(c, iova, prot, pages)) {
+		err = 0;
 	} else {
-		err = pin_range(c, iova, npage, prot, pages, &changed);
+		err = pin_range(c, iova, npage, prot, pages);
 	}
-	if (!err) {
+	if (!err && c->nr_opaque) {
 		group = type1_group_find(c, iommu_group, NULL);
 		if (!group->pins)
 			type1_group_promise(c, group);
 	}
 	if (began)
-		trace_vfio_pin(c, iova, npage, changed, c->npinned, ktime_get_ns() - began, err);
+		trace_vfio_pin(c, iova, npage, c->npinned - before, c->npinned,
+			       ktime_get_ns() - began, err);
 	mutex_unlock(&c->lock);
 	return err ?: npage;
 }
@@ -366,7 +430,7 @@ void type1_unpin_pages(void *data, dma_addr_t iova, int npage)
 {
 	u64 began = trace_vfio_unpin_enabled() ? ktime_get_ns() : 0;
 	struct type1_container *c = data;
-	unsigned int gone;
+	unsigned long before;
 	int n;
 
 	if (WARN_ON_ONCE(!c->v2))
@@ -374,9 +438,10 @@ void type1_unpin_pages(void *data, dma_addr_t iova, int npage)
 	iova &= PAGE_MASK;
 
 	mutex_lock(&c->lock);
-	gone = unpin_range(c, iova, npage, true, &n);
+	before = c->npinned;
+	n = npage == 1 ? unpin_one(c, iova) : unpin_range(c, iova, npage, true);
 	if (began)
-		trace_vfio_unpin(c, iova, npage, gone, c->npinned, ktime_get_ns() - began);
+		trace_vfio_unpin(c, iova, npage, before - c->npinned, c->npinned, ktime_get_ns() - began);
 	mutex_unlock(&c->lock);
 	WARN_ON_ONCE(n != npage);
 }

@@ -82,6 +82,8 @@ struct type1_map {
 	unsigned long		npinned;	/* pages that devices hold */
 	unsigned long		npinned_charged; /* those of them that are charged for */
 	struct xarray		chunks;
+	struct type1_chunk	*recent;	/* the one of chunks that was used last, or NULL */
+	unsigned long		recent_at;
 	struct type1_run	*runs;		/* what IOMMUs translate to */
 	unsigned long		nr_runs;
 	unsigned long		max_runs;
@@ -206,7 +208,7 @@ void type1_pins_drop(struct type1_container *c, struct type1_map *map);
 bool type1_is_pinned(struct type1_map *map, unsigned long index);
 
 /* dirty.c */
-struct type1_chunk *type1_chunk(struct type1_map *map, unsigned long index);
+struct type1_chunk *type1_chunk_find(struct type1_map *map, unsigned long at);
 struct type1_chunk *type1_chunk_make(struct type1_map *map, unsigned long index);
 int type1_dirty_prepare(struct type1_map *map, unsigned long index, unsigned long n);
 void type1_dirty_trim(struct type1_map *map, unsigned long index, unsigned long n);
@@ -221,6 +223,17 @@ u64 type1_dirty_count(struct type1_container *c, u64 iova, u64 last);
 int type1_dirty_get(struct type1_container *c, const struct vfio_iommu_type1_dirty_bitmap_get *get);
 int type1_dirty_init(void);
 void type1_dirty_exit(void);
+
+/* What is known of the chunk of page @index of a mapping, or NULL: nothing. */
+static inline struct type1_chunk *type1_chunk(struct type1_map *map, unsigned long index)
+{
+	unsigned long at = index / TYPE1_CHUNK_PAGES;
+
+	/* a device works where it worked just now: most often there is no tree to walk */
+	if (map->recent && map->recent_at == at)
+		return map->recent;
+	return type1_chunk_find(map, at);
+}
 
 /* domain.c */
 int type1_domains_map(struct type1_container *c, struct type1_map *map);

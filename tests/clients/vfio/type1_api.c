@@ -251,6 +251,12 @@ static void test_pin(void)
 	IS(locked_pages(), 600, "pin: charged once");
 	IS(pin(&c, 0, 590 * PAGE, 30, RDWR), -EFAULT, "pin: into a hole");
 	IS(pin(&c, 0, 610 * PAGE, 10, RDWR), -EPERM, "pin: into what may only be read");
+	IS(pin(&c, 0, 616 * PAGE, 1, READ), 1, "pin: to read it");
+	IS(pin(&c, 1, 616 * PAGE, 1, RDWR), -EPERM, "pin: held already, not to write");
+	IS(pin(&c, 1, 616 * PAGE, 1, READ), 1, "pin: held already");
+	unpin(&c, 0, 616 * PAGE, 1);
+	IS(locked_pages(), 601, "unpin: the other one has it");
+	unpin(&c, 1, 616 * PAGE, 1);
 	IS(pin(&c, 0, 610 * PAGE, 10, READ), -EINVAL, "pin: over the end");
 	IS(locked_pages(), 600, "pin: after an error as many as before");
 	unpin(&c, 0, 0, 512);

@@ -339,6 +339,33 @@ static void test_pins(void)
 	model_close(&m);
 }
 
+/* More pages than are looked after together. */
+static void test_far(void)
+{
+	const u64 begin = 0x100000, pages = 10000;
+	struct model m;
+
+	model_open(&m);
+	model_map(&m, 0, begin, pages);
+	model_track(&m, true);
+	model_pin(&m, 0, 0, 5, 1);
+	model_pin(&m, 0, 1, 5, 1);
+	OK(model_pin(&m, 0, 0, 9000, 1) == 1, "pages far from each other are pinned one by one");
+	OK(get_is_right(&m, begin, pages), "they are reported");
+	model_unpin(&m, 0, 0, 9000, 1);
+	model_unpin(&m, 0, 0, 5, 1);
+	OK(get_is_right(&m, begin, pages), "when one was let go of");
+	OK(get_is_right(&m, begin, pages), "and then the other");
+	model_unpin(&m, 0, 1, 5, 1);
+	model_write(&m, 0, 0, 4096 * PAGE - 4, 8, RW_WRITE);
+	OK(get_is_right(&m, begin, pages), "and what was written between them");
+	model_write(&m, 0, 0, 9000 * PAGE, 8, RW_WRITE);
+	OK(get_is_right(&m, begin, pages), "and far from there");
+	OK(get_is_right(&m, begin, pages), "once");
+	IS(locked_pages(), 0, "none stays charged");
+	model_close(&m);
+}
+
 /* Neighbours whose bits share words, in every way that three of them can. */
 static void test_neighbours(void)
 {
@@ -623,6 +650,8 @@ int main(int argc, char **argv)
 	}
 	if (!only || !strcmp(only, "pins"))
 		test_pins();
+	if (!only || !strcmp(only, "far"))
+		test_far();
 	if (!only || !strcmp(only, "faults"))
 		test_faults();
 	if (!only || !strcmp(only, "edges"))
