@@ -151,10 +151,12 @@ static int table_extend(struct vhost_vdpa *v, struct vhost_vdpa_as *as,
 static int table_cut(struct vhost_vdpa *v, struct vhost_vdpa_as *as, u64 first, u64 last,
 		     u64 *pages, u32 *runs)
 {
-	struct vhost_iotlb_map *map;
+	struct vhost_iotlb_map *map, *next;
 	LIST_HEAD(gone);
 
-	while ((map = vhost_iotlb_itree_first(&as->iotlb, first, last))) {
+	for (map = vhost_iotlb_itree_first(&as->iotlb, first, last); map; map = next) {
+		/* from here it is near; from the root of the tree, mostly far */
+		next = vhost_iotlb_itree_next(map, first, last);
 		vhost_iotlb_remove(&as->iotlb, map);
 		*pages += map->size >> PAGE_SHIFT;
 		++*runs;
