@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,debug timeout=2400 own long
+# migscope: vm=6.12,debug timeout=4000 own long
 #
 # Loaded, used and unloaded a hundred times.
 . "${0%/*}/../tap.sh"
