@@ -22,7 +22,7 @@
 
 static struct kmem_cache *chunk_cache;
 
-/* Which is the recent one from now on. */
+/* Look up chunk @at in the tree; it is the recent one from now on. */
 struct type1_chunk *type1_chunk_find(struct type1_map *map, unsigned long at)
 {
 	map->recent = xa_load(&map->chunks, at);

@@ -218,9 +218,11 @@ trim:
 }
 
 /*
- * Let go of a page once. If nobody holds it any more, it is taken out, and @was becomes
- * what it was; with @seen it then counts as written until that is reported. Without, no
- * device ever got to see it.
+ * Let go of a page once. If nobody holds it any more, it is taken out, and with @seen
+ * counts as written until that is reported; without, no device ever got to see it.
+ *
+ * Return: whether nobody holds it any more; @was then is a run that begins with it, of no
+ * pages yet.
  */
 static bool let_go(struct type1_container *c, struct type1_chunk *chunk, unsigned int at,
 		   bool seen, struct type1_run *was)
@@ -244,7 +246,10 @@ static bool let_go(struct type1_container *c, struct type1_chunk *chunk, unsigne
 	return true;
 }
 
-/* So many pages of a chunk's word are held by nobody any more: @run are the last of them. */
+/*
+ * Nobody holds @gone pages of a chunk's word any more, of which @charged were paid for. All
+ * are released but @run.
+ */
 static void all_gone(struct type1_container *c, struct type1_map *map, struct type1_chunk *chunk,
 		     unsigned int word, unsigned int gone, unsigned int charged,
 		     const struct type1_run *run)
@@ -345,12 +350,12 @@ static bool pin_held(struct type1_container *c, u64 iova, int prot, struct page 
 	if (!map || !map->npinned || (map->prot & prot) != prot)
 		return false;
 	chunk = chunk_at(map, iova, &at);
-	if (!chunk || !chunk->pinned || !test_bit(at, chunk->pinned))
+	if (!chunk || !chunk->npinned || !test_bit(at, chunk->pinned))
 		return false;
 	return pin_again(&chunk->leaf[at / LEAF_PINS][at % LEAF_PINS], 1, page) == 1;
 }
 
-/* Apart from its caller, so that a page that is held already need not make room for all of it. */
+/* Not inlined: a page that is held already needs no stack frame for this. */
 static noinline_for_stack int pin_range(struct type1_container *c, u64 iova, int npage, int prot,
 					struct page **pages)
 {
@@ -441,7 +446,8 @@ void type1_unpin_pages(void *data, dma_addr_t iova, int npage)
 	before = c->npinned;
 	n = npage == 1 ? unpin_one(c, iova) : unpin_range(c, iova, npage, true);
 	if (began)
-		trace_vfio_unpin(c, iova, npage, before - c->npinned, c->npinned, ktime_get_ns() - began);
+		trace_vfio_unpin(c, iova, npage, before - c->npinned, c->npinned,
+				 ktime_get_ns() - began);
 	mutex_unlock(&c->lock);
 	WARN_ON_ONCE(n != npage);
 }

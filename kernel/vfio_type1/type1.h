@@ -224,7 +224,7 @@ int type1_dirty_get(struct type1_container *c, const struct vfio_iommu_type1_dir
 int type1_dirty_init(void);
 void type1_dirty_exit(void);
 
-/* What is known of the chunk of page @index of a mapping, or NULL: nothing. */
+/* The chunk of page @index of a mapping, or NULL if there is none. */
 static inline struct type1_chunk *type1_chunk(struct type1_map *map, unsigned long index)
 {
 	unsigned long at = index / TYPE1_CHUNK_PAGES;

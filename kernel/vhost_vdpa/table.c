@@ -155,7 +155,7 @@ static int table_cut(struct vhost_vdpa *v, struct vhost_vdpa_as *as, u64 first, 
 	LIST_HEAD(gone);
 
 	for (map = vhost_iotlb_itree_first(&as->iotlb, first, last); map; map = next) {
-		/* from here it is near; from the root of the tree, mostly far */
+		/* nodes move when one is removed, but keep their order; and this one is near */
 		next = vhost_iotlb_itree_next(map, first, last);
 		vhost_iotlb_remove(&as->iotlb, map);
 		*pages += map->size >> PAGE_SHIFT;
