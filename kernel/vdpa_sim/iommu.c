@@ -128,9 +128,12 @@ static void trim(struct vdpasim *sim, unsigned int asid, struct vhost_iotlb *wan
 	struct vhost_iotlb_map *map, *next;
 
 	spin_lock(&sim->iommu_lock);
-	list_for_each_entry_safe(map, next, &have->list, link)
+	list_for_each_entry_safe(map, next, &have->list, link) {
 		if (!table_has(want, map))
 			vhost_iotlb_map_free(have, map);
+		/* who changes tables is alone with the device: others only look things up */
+		cond_resched_lock(&sim->iommu_lock);
+	}
 	spin_unlock(&sim->iommu_lock);
 }
 

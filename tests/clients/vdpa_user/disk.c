@@ -11,10 +11,12 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../fail_nth.h"
+#include "../fragments.h"
 
 #define SECTOR		512
 #define CAPACITY	0x40000
@@ -217,6 +219,63 @@ void faults(void)
 		check_fill(1, PAGE);
 	}
 	check(n > 2);
+	close_device();
+}
+
+/* Where no other memory of ours is mapped. */
+#define FAR	(IOVA + (1ULL << 32))
+
+static const uint8_t *far_memory(void)
+{
+	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+
+	must(setrlimit(RLIMIT_MEMLOCK, &all));
+	return fragments(user.fragments);
+}
+
+/* A sector of the disk's comes to be at @at. */
+static uint8_t read_to(uint64_t at)
+{
+	volatile uint8_t *answer = ask(VIRTIO_BLK_T_IN, 0, SECTOR);
+
+	user.queue[0].vring.desc[1].addr = at;
+	kick(0);
+	check(done_within(0, PATIENCE_MS));
+	return *answer;
+}
+
+void in_fragments(void)
+{
+	const uint8_t *far = far_memory();
+	const unsigned long at[] = { 0, user.fragments / 2 + 1, user.fragments - 1 };
+
+	start_disk();
+	must(message_at(0, VHOST_IOTLB_UPDATE, FAR, far, user.fragments));
+	for (unsigned int i = 0; i < 3; i++) {
+		memset(page(DATA + 1), 0x11 * (i + 1), SECTOR);
+		check(request(VIRTIO_BLK_T_OUT, 0, SECTOR) == VIRTIO_BLK_S_OK);
+		check(read_to(FAR + at[i] * PAGE) == VIRTIO_BLK_S_OK);
+		check(!memcmp(far + at[i] * PAGE, page(DATA + 1), SECTOR));
+	}
+	check(read_to(FAR + user.fragments * PAGE) == VIRTIO_BLK_S_IOERR);
+	must(message_at(0, VHOST_IOTLB_INVALIDATE, FAR, NULL, user.fragments));
+	check(read_to(FAR) == VIRTIO_BLK_S_IOERR);
+	close_device();
+}
+
+void too_many(void)
+{
+	const uint8_t *far = far_memory();
+
+	start_disk();
+	fill(3);
+	check(message_at(0, VHOST_IOTLB_UPDATE, FAR, far, user.fragments) && errno == ENOSPC);
+	check(read_to(FAR) == VIRTIO_BLK_S_IOERR);
+	check(request(VIRTIO_BLK_T_OUT, 0, 8 * PAGE) == VIRTIO_BLK_S_OK);
+	/* as much as there is room for still is */
+	must(message_at(0, VHOST_IOTLB_UPDATE, FAR, far, FRAGMENTS_FILE));
+	check(read_to(FAR + (FRAGMENTS_FILE - 1) * PAGE) == VIRTIO_BLK_S_OK);
+	check(!memcmp(far + (FRAGMENTS_FILE - 1) * PAGE, page(DATA + 1), SECTOR));
 	close_device();
 }
 

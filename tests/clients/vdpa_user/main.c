@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vdpa_user [-p] DEVICE WHAT... - a process that uses a simulated vDPA device
+ * vdpa_user [-p] [-f PAGES] DEVICE WHAT... - a process that uses a simulated vDPA device
  *
  * DEVICE is a /dev/vhost-vdpa-N. Each WHAT opens it afresh; the first that is not as it
  * should be ends this with a message and status 1. -p: the device translates to physical
- * addresses (use_va=0), so that rings may be tried at those.
+ * addresses (use_va=0), so that rings may be tried at those. -f: memory in so many pieces.
  *
  * For a disk:
  *   blocks	requests of all kinds, compared; in an address space that was mapped for it
@@ -17,6 +17,9 @@
  *   reset	what was kicked just before a reset is not done after it; maps are kept
  *   suspend	what is kicked meanwhile is done when it is resumed, and not before
  *   queue	sizes and indices that no queue has
+ *   fragments	memory in pieces (262144) is mapped as any other, and reached at both ends
+ *   too_many	pieces that are told to the device one by one: its limit holds, and
+ *		what was mapped before is
  *   faults	each allocation of an unmap fails in turn: the device does not reach what was
  *		to go, whatever is said about it
  * For a network card:
@@ -41,6 +44,7 @@ static const struct {
 	{ "blocks", blocks }, { "nothing", nothing },
 	{ "unmapped", unmapped }, { "hostile", hostile }, { "reset", reset },
 	{ "suspend", suspend }, { "queue", queue }, { "faults", faults }, { "spaces", spaces },
+	{ "fragments", in_fragments }, { "too_many", too_many },
 	{ "meanwhile", meanwhile }, { "unused", unused },
 	{ "control", control }, { "config", config }, { "loop", loop },
 };
@@ -48,16 +52,24 @@ static const struct {
 int main(int argc, char **argv)
 {
 	unsigned int i;
-	int memory;
+	int memory, opt;
 
-	if (argc > 1 && !strcmp(argv[1], "-p")) {
-		user.physical = true;
-		argv++;
-		argc--;
+	while ((opt = getopt(argc, argv, "pf:")) != -1) {
+		switch (opt) {
+		case 'p':
+			user.physical = true;
+			break;
+		case 'f':
+			user.fragments = strtoul(optarg, NULL, 0);
+			break;
+		default:
+			argc = 0;
+		}
 	}
-	if (argc < 3)
-		errx(2, "usage: vdpa_user [-p] DEVICE WHAT...");
-	user.path = argv[1];
+	if (argc - optind < 2)
+		errx(2, "usage: vdpa_user [-p] [-f PAGES] DEVICE WHAT...");
+	argv += optind;
+	user.path = *argv++;
 	/* use_va maps nothing but shared memory of files */
 	memory = must(memfd_create("vdpa_user", 0));
 	must(ftruncate(memory, PAGES * PAGE));
@@ -65,7 +77,7 @@ int main(int argc, char **argv)
 			   memory, 0);
 	if (user.memory == MAP_FAILED)
 		err(EXIT_FAILURE, "memory");
-	for (argv += 2; *argv; argv++) {
+	for (; *argv; argv++) {
 		for (i = 0; i < sizeof(whats) / sizeof(whats[0]); i++)
 			if (!strcmp(*argv, whats[i].name))
 				break;

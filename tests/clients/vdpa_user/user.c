@@ -8,7 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-struct user user;
+struct user user = { .fragments = 262144 };
 
 uint64_t physical(const void *p)
 {
@@ -22,21 +22,26 @@ uint64_t physical(const void *p)
 	return (entry & ((1ULL << 55) - 1)) * PAGE + (uintptr_t)p % PAGE;
 }
 
-int message(unsigned int asid, uint8_t type, unsigned int first, unsigned int pages)
+int message_at(unsigned int asid, uint8_t type, uint64_t at, const void *p, unsigned long pages)
 {
 	struct vhost_msg_v2 msg = {
 		.type = VHOST_IOTLB_MSG_V2,
 		.asid = asid,
 		.iotlb = {
-			.iova = IOVA + first * PAGE,
+			.iova = at,
 			.size = pages * PAGE,
-			.uaddr = (uintptr_t)page(first),
+			.uaddr = (uintptr_t)p,
 			.perm = VHOST_ACCESS_RW,
 			.type = type,
 		},
 	};
 
 	return write(user.fd, &msg, sizeof(msg)) == sizeof(msg) ? 0 : -1;
+}
+
+int message(unsigned int asid, uint8_t type, unsigned int first, unsigned int pages)
+{
+	return message_at(asid, type, IOVA + first * PAGE, page(first), pages);
 }
 
 void map(unsigned int asid, unsigned int first, unsigned int pages)

@@ -43,6 +43,7 @@ struct queue {
 extern struct user {
 	const char *path;
 	bool physical;
+	unsigned long fragments;
 	int fd;
 	uint8_t *memory;
 	struct queue queue[QUEUES];
@@ -63,6 +64,7 @@ static inline uint8_t *page(unsigned int n) { return user.memory + n * PAGE; }
 static inline uint64_t iova(const void *p) { return IOVA + ((const uint8_t *)p - user.memory); }
 
 uint64_t physical(const void *p);
+int message_at(unsigned int asid, uint8_t type, uint64_t at, const void *p, unsigned long pages);
 int message(unsigned int asid, uint8_t type, unsigned int first, unsigned int pages);
 void map(unsigned int asid, unsigned int first, unsigned int pages);
 void unmap(unsigned int asid, unsigned int first, unsigned int pages);

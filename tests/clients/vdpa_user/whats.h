@@ -13,6 +13,8 @@ void reset(void);
 void suspend(void);
 void queue(void);
 void faults(void);
+void in_fragments(void);
+void too_many(void);
 
 /* card.c */
 void spaces(void);

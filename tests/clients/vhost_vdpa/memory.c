@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../fail_nth.h"
+#include "../fragments.h"
 
 /* Accounting: what is charged, and that an error takes back what it charged. */
 static void memory_limits(uint8_t *p)
@@ -273,33 +274,6 @@ void suite_files(void)
 	equal("one more is", map(IOVA + 4096 * PAGE, PAGE, many), -ENOSPC);
 }
 
-/*
- * Memory of which no two pages are contiguous, though we have little: a file whose
- * pages were touched in disorder, mapped again and again.
- */
-static uint8_t *fragments(unsigned long pages)
-{
-	const unsigned long block = 512;
-	int fd = must(memfd_create("fragments", 0));
-	uint8_t *p, *one;
-
-	must(ftruncate(fd, block * PAGE));
-	p = mmap(NULL, pages * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED)
-		err(EXIT_FAILURE, "memory");
-	one = mmap(NULL, block * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	for (unsigned long i = 0; i < block; i++) {
-		unsigned long page = i * 211 % block;	/* odd: every one once */
-
-		*(uint64_t *)(one + page * PAGE) = MARK + page;
-	}
-	for (unsigned long i = 0; i < pages; i += block)
-		if (mmap(p + i * PAGE, block * PAGE, PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, 0) == MAP_FAILED)
-			err(EXIT_FAILURE, "mmap");
-	return p;
-}
-
 void suite_runs(unsigned long pages)
 {
 	uint8_t *p = fragments(pages);
@@ -315,7 +289,7 @@ void suite_runs(unsigned long pages)
 	ok(runs > (int64_t)pages / 10 * 9, "hardly two pages are contiguous");
 	printf("# %" PRId64 " runs of %lu pages\n", runs, pages);
 	for (unsigned long i = 0; i < pages; i += 4099)
-		wrong += look(0, IOVA + i * PAGE) != MARK + i % 512;
+		wrong += look(0, IOVA + i * PAGE) != FRAGMENTS_MARK + i % FRAGMENTS_FILE;
 	equal("the device finds all that it is asked for", wrong, 0);
 	equal("one more page does not fit", map(IOVA + pages * PAGE, PAGE, p), -ENOMEM);
 	equal("all goes", unmap(IOVA, pages * PAGE), 0);

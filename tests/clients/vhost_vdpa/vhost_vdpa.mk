@@ -5,6 +5,6 @@ VHOST_VDPA_CLIENT := $(BUILD)/clients/vhost_vdpa
 
 clients: $(VHOST_VDPA_CLIENT)
 
-$(VHOST_VDPA_CLIENT): $(wildcard tests/clients/vhost_vdpa/*.[ch]) tests/clients/fail_nth.h | $(DEPS_STAMP)
+$(VHOST_VDPA_CLIENT): $(wildcard tests/clients/vhost_vdpa/*.[ch]) $(addprefix tests/clients/,fail_nth.h fragments.h) | $(DEPS_STAMP)
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) $(CFLAGS) -o $@ $(filter %.c,$^)
