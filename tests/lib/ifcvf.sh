@@ -5,25 +5,16 @@
 #
 #	ifcvf_start		loads ours, and gives them virtio's functions behind the IOMMU
 #	ifcvf_cards, ifcvf_disks	their addresses
-#	ifcvf_peer		the other end of the wire sends back what comes
 #	ifcvf_add NAME ADDRESS DRIVER	a device of that function, for virtio_vdpa or vhost_vdpa
 #	ifcvf_net, ifcvf_disk NAME	what became of it
 #	ifcvf_vectors ADDRESS	how many interrupts a function has
-#	ifcvf_pins		pages pinned for good less those let go, in the whole machine
 #	ifcvf_stop		everything is undone
 #	wait_for_line LINE FILE	for up to a minute
 
 . "${BASH_SOURCE[0]%/*}/vdpa_node.sh"
+. "${BASH_SOURCE[0]%/*}/pci.sh"
 
 ifcvf_cards=() ifcvf_disks=()
-ifcvf_mirror=''
-
-ifcvf_functions() {	# DEVICE-ID
-	local device
-	for device in /sys/bus/pci/devices/*; do
-		[[ $(<"$device/vendor") != 0x1af4 || $(<"$device/device") != "$1" ]] || echo "${device##*/}"
-	done
-}
 
 ifcvf_take() {
 	echo ifcvf >"/sys/bus/pci/devices/$1/driver_override"
@@ -35,10 +26,10 @@ ifcvf_take() {
 
 ifcvf_start() {
 	local address
-	modprobe -a vdpa ifcvf virtio_vdpa vhost_vdpa irqbypass virtio_net virtio_blk e1000e ||
+	modprobe -a vdpa ifcvf virtio_vdpa vhost_vdpa irqbypass virtio_net virtio_blk ||
 		bail_out "modules do not load"
-	mapfile -t ifcvf_cards < <(ifcvf_functions 0x1041)
-	mapfile -t ifcvf_disks < <(ifcvf_functions 0x1042)
+	mapfile -t ifcvf_cards < <(pci_functions 0x1af4 0x1041)
+	mapfile -t ifcvf_disks < <(pci_functions 0x1af4 0x1042)
 	for address in "${ifcvf_cards[@]}" "${ifcvf_disks[@]}"; do
 		ifcvf_take "$address"
 	done
@@ -49,29 +40,12 @@ ifcvf_stop() {
 	for name in /sys/bus/vdpa/devices/*; do
 		[ ! -e "$name" ] || vdpa dev del "${name##*/}"
 	done
-	[ -z "$ifcvf_mirror" ] || kill "$ifcvf_mirror"
+	pci_mirror_stop
 	for address in "${ifcvf_cards[@]}" "${ifcvf_disks[@]}"; do
 		echo "$address" >"/sys/bus/pci/devices/$address/driver/unbind"
 		echo >"/sys/bus/pci/devices/$address/driver_override"
 	done
-	modprobe -qr -a ifcvf virtio_vdpa vhost_vdpa e1000e || :
-}
-
-ifcvf_peer() {
-	local nic
-	for nic in /sys/class/net/*; do
-		[ "$(basename "$(readlink -f "$nic/device/driver")")" = e1000e ] || continue
-		nic=${nic##*/}
-		ip link set "$nic" up promisc on
-		for ((tries = 0; tries < 600; tries++)); do
-			[ "$(cat "/sys/class/net/$nic/carrier" 2>/dev/null)" != 1 ] || break
-			sleep 0.1
-		done
-		build/clients/frames -r "$nic" &
-		ifcvf_mirror=$!
-		return 0
-	done
-	bail_out "the wire has no other end"
+	modprobe -qr -a ifcvf virtio_vdpa vhost_vdpa || :
 }
 
 # A device belongs to the first driver that is there: it is given the one that is wanted.
@@ -99,13 +73,6 @@ ifcvf_wait() {
 ifcvf_net() { ifcvf_wait "/sys/bus/vdpa/devices/$1/../virtio*/net/*"; }
 ifcvf_disk() { ifcvf_wait "/sys/bus/vdpa/devices/$1/../virtio*/block/*"; }
 ifcvf_vectors() { grep -c "ifcvf-$1-" /proc/interrupts; }
-
-ifcvf_pins() {
-	# each CPU counts for itself until it is asked
-	echo 1 >/proc/sys/vm/stat_refresh
-	awk '$1 == "nr_foll_pin_acquired" { n += $2 } $1 == "nr_foll_pin_released" { n -= $2 }
-	     END { print n }' /proc/vmstat
-}
 
 wait_for_line() {
 	local tries

@@ -10,6 +10,9 @@
 #	vfio_wire			the other card on the wire: its interface is $vfio_net then
 #	vfio_stop
 
+# shellcheck source=tests/lib/pci.sh
+. "${BASH_SOURCE[0]%/*}/pci.sh"
+
 vfio_clients=build/clients/vfio
 vfio_assigned=()
 vfio_net=''
@@ -46,14 +49,6 @@ vfio_wire() {
 	ip link set "$vfio_net" up || bail_out "no card on the wire"
 }
 
-# vfio_pci VENDOR DEVICE: the addresses of such devices
-vfio_pci() {
-	local device
-	for device in /sys/bus/pci/devices/*; do
-		[[ $(<"$device/vendor") != "$1" || $(<"$device/device") != "$2" ]] || echo "${device##*/}"
-	done
-}
-
 vfio_stop() {
 	local address
 	for address in "${vfio_assigned[@]}"; do
@@ -69,14 +64,6 @@ vfio_stop() {
 	fi
 	modprobe -r -q vfio-pci || :
 	rmmod vfio_iommu_type1 || bail_out "vfio_iommu_type1 stays in use"
-}
-
-# pages that were pinned for good less those that were let go of, in the whole machine
-pins_left() {
-	# each CPU counts for itself, and hands in when there is enough
-	echo 1 >/proc/sys/vm/stat_refresh
-	awk '$1 == "nr_foll_pin_acquired" { n += $2 } $1 == "nr_foll_pin_released" { n -= $2 }
-	     END { print n }' /proc/vmstat
 }
 
 # For tests that hold the source vfio against tests/clients/vfio/vfio_counts. After

@@ -52,7 +52,7 @@ vdpa dev del some
 #
 # The kernel's own drivers
 #
-ifcvf_peer
+pci_mirror
 kernel_card() {	# WHAT FUNCTION
 	local nic
 	ok "$1: added" ifcvf_add card "$2" virtio_vdpa
@@ -94,11 +94,11 @@ process_card() {	# FUNCTION
 	node=$(vdpa_node card)
 }
 
-before=$(ifcvf_pins)
+before=$(pins_left)
 process_card "$card"
 for what in asks frames doorbell memory ranges; do
 	suite "$what" $what
-	is "$what: no page stays pinned" "$(ifcvf_pins)" "$before"
+	is "$what: no page stays pinned" "$(pins_left)" "$before"
 done
 is "the platform's IOMMU stood in the way, and said so" \
 	"$(dmesg | grep -c 'DMAR: \[DMA .*Request device' | awk '{ print ($1 > 2) }')" 1
@@ -106,10 +106,10 @@ is "the platform's IOMMU stood in the way, and said so" \
 "$client" "$node" stays >"$TAP_TMP/out" &
 pid=$!
 wait_for_line ready "$TAP_TMP/out"
-isnt "it has memory pinned" "$(ifcvf_pins)" "$before"
+isnt "it has memory pinned" "$(pins_left)" "$before"
 kill -KILL $pid
 wait $pid 2>/dev/null
-is "killed: no page stays pinned" "$(ifcvf_pins)" "$before"
+is "killed: no page stays pinned" "$(pins_left)" "$before"
 suite "after it" frames
 
 removed() {	# NAME COMMAND...
@@ -121,7 +121,7 @@ removed() {	# NAME COMMAND...
 	exec 7>"$TAP_TMP/tell"
 	wait_for_line ready "$TAP_TMP/out"
 	ok "$1: done at once" timeout 60 "${@:2}"
-	is "$1: no page stays pinned" "$(ifcvf_pins)" "$before"
+	is "$1: no page stays pinned" "$(pins_left)" "$before"
 	echo gone >&7
 	exec 7>&-
 	wait $pid || status=$?
@@ -139,6 +139,6 @@ vdpa dev del card
 process_card "$shared"
 suite "shared page" no-doorbell
 vdpa dev del card
-is "the kernel can have it again: no page stays pinned" "$(ifcvf_pins)" "$before"
+is "the kernel can have it again: no page stays pinned" "$(pins_left)" "$before"
 kernel_card "after processes" "$card"
 done_testing

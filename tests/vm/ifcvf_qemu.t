@@ -21,14 +21,14 @@ trap cleanup EXIT
 
 modprobe kvm_amd || bail_out "no KVM in this machine"
 ifcvf_start
-ifcvf_peer
+pci_mirror
 # all of a guest's memory is pinned, and charged even to root
 ulimit -l unlimited
 mkdir "$trace"
 echo 20000 >"$trace/buffer_size_kb"
 echo 1 >"$trace/events/vdpa/enable"
 echo 1 >"$trace/events/vhost_vdpa/enable"
-before=$(ifcvf_pins)
+before=$(pins_left)
 ok "a device" ifcvf_add card "${ifcvf_cards[0]}" vhost_vdpa
 node=$(vdpa_node card)
 
@@ -56,5 +56,5 @@ num "by eventfd: its kicks" "$kicks" -ge 50
 guest "the card's own doorbells" --page-per-vq
 num "the card's own doorbells: nobody in between" $(($(events vdpa_vq_kick) * 10)) -lt "$kicks"
 vdpa dev del card
-is "no page stays pinned" "$(ifcvf_pins)" "$before"
+is "no page stays pinned" "$(pins_left)" "$before"
 done_testing

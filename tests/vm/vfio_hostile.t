@@ -15,7 +15,7 @@ seconds=60
 # tests/vm/vfio_probe is built for it: build/testmod/*/tests-vm-vfio_probe/vfio_probe.ko
 vfio_start
 before=$(pins_left)
-edu=$(vfio_pci 0x1234 0x11e8)
+edu=$(pci_functions 0x1234 0x11e8)
 isnt "there is a device to assign" "$edu" ''
 vfio_assign "$edu"
 ok "ioctls at random, for $seconds s" \

@@ -26,7 +26,7 @@ modprobe vfio_iommu_type1 || bail_out "no vfio_iommu_type1"
 like "type1 is ours" "$(cat /sys/module/vfio_iommu_type1/taint)" O
 before=$(pins_left)
 vfio_wire
-card=$(vfio_pci 0x8086 0x10d3)
+card=$(pci_functions 0x8086 0x10d3)
 isnt "there is a card to assign" "$card" ''
 vfio_assign "$card"
 echo 48 >/proc/sys/vm/nr_hugepages
