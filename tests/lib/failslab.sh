@@ -9,6 +9,6 @@
 can_fail() {
 	local knobs=/sys/kernel/debug/failslab
 	[ -d $knobs ] || return
-	echo 0 >$knobs/verbose
+	echo 0 | tee $knobs/verbose /sys/kernel/debug/fail_usercopy/verbose >/dev/null
 	echo 0 >$knobs/ignore-gfp-wait
 }

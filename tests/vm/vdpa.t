@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,debug timeout=240 long
+# migscope: vm=6.12,debug timeout=900 long
 #
 # Our vDPA bus through iproute2: management devices, devices made, shown, changed and
 # deleted. Then its events, through ftrace.

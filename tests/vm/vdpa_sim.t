@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,debug timeout=400 long
+# migscope: vm=6.12,debug timeout=1800 long
 #
 # Our simulated vDPA devices, by the kernel's own drivers and by a process: frames
 # and files compared, an IOMMU that lets through what was mapped and nothing else, and

@@ -38,6 +38,7 @@ sum() { sed -n "s/.* vfio_$1: .* $2 \([0-9]*\).*/\1/p" "$trace/trace" | awk '{ s
 for card in "${cards[@]}"; do
 	name=${card#*:}
 	vfio_assign "$card"
+	rm -f "$TAP_TMP/result"
 	echo >"$trace/trace"
 	ok "$name: frames came back as they were sent" \
 		tests/clients/vdpa/qemu --json "$TAP_TMP/result" --name vfio "$card"

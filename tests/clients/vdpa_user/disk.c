@@ -206,12 +206,15 @@ void faults(void)
 		fail_nth(n);
 		ret = message(0, VHOST_IOTLB_INVALIDATE, DATA + 1, PAGES - DATA - 1);
 		hit = fail_nth_end();
-		check(!ret || (hit && errno == ENOMEM));
+		check(!ret || (hit && (errno == ENOMEM || errno == EFAULT)));
+		/* copies from our memory fail as well: it was not read */
+		if (ret && errno == EFAULT)
+			unmap(0, DATA + 1, PAGES - DATA - 1);
 		check(request(VIRTIO_BLK_T_IN, 0, PAGE) == VIRTIO_BLK_S_IOERR);
 		fail_nth(n);
 		ret = message(0, VHOST_IOTLB_UPDATE, DATA + 1, PAGES - DATA - 1);
 		hit |= fail_nth_end();
-		check(!ret || errno == ENOMEM);
+		check(!ret || errno == ENOMEM || errno == EFAULT);
 		if (ret)
 			map(0, DATA + 1, PAGES - DATA - 1);
 		memset(page(DATA + 1), 0, PAGE);

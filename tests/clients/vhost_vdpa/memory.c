@@ -300,8 +300,8 @@ void suite_runs(unsigned long pages)
 
 /*
  * A message in which the nth allocation fails, with n as long as there is one: what comes of
- * it is ENOMEM, or as if it had not failed. Returns how many there were; @left counts what
- * was not as before after an error.
+ * it is ENOMEM, or as if it had not failed. Copies from our memory fail among them: EFAULT.
+ * Returns how many there were; @left counts what was not as before after an error.
  */
 static unsigned int each_fails(int (*send)(uint8_t *), bool (*is_as_before)(void), int (*undo)(uint8_t *),
 			       uint8_t *p, unsigned int *left)
@@ -316,7 +316,7 @@ static unsigned int each_fails(int (*send)(uint8_t *), bool (*is_as_before)(void
 		hit = fail_nth_end();
 		if (!hit && result)
 			++*left;
-		if (result && (result != -ENOMEM || !is_as_before()))
+		if (result && ((result != -ENOMEM && result != -EFAULT) || !is_as_before()))
 			++*left;
 		if (!result && undo(p))
 			++*left;
@@ -343,12 +343,19 @@ static int batch_map(uint8_t *p)
 
 static int batch_end(uint8_t *p)
 {
+	unsigned int n = 0;
 	int result;
 
 	fail_nth(0);
 	result = begin() ?: map_all(p);
-	fail_nth(1);
-	return result ?: end();
+	if (result)
+		return result;
+	/* until it was read */
+	do {
+		fail_nth(++n);
+		result = end();
+	} while (result == -EFAULT);
+	return result;
 }
 
 /* After an unmap that failed the pages are still ours, or gone: asked again, they go. */
@@ -357,7 +364,7 @@ static int unmap_twice(uint8_t *p)
 	int result = unmap_all(p);
 
 	fail_nth(0);
-	if (result && result != -ENOMEM)
+	if (result && result != -ENOMEM && result != -EFAULT)
 		return result;
 	result = unmap_all(p) ?: charged();
 	return result ?: map_all(p);
