@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,debug timeout=300
+# migscope: vm=6.12,debug timeout=900
 #
 # The dirty log of a vDPA device: what the simulator writes, and only that, is marked.
 . "${0%/*}/../tap.sh"
