@@ -1,11 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,debug timeout=900 long
+# migscope: vm=6.12,debug timeout=2400 long
 #
 # Our vhost_vdpa, driven by processes, on a device that says how it is treated.
 . "${0%/*}/../tap.sh"
 . "${0%/*}/../lib/vdpa_node.sh"
 . "${0%/*}/../lib/failslab.sh"
+# shellcheck source=tests/lib/pci.sh
+. "${0%/*}/../lib/pci.sh"
 
 probe=build/testmod/$(uname -r)/tests-vm-vdpa_probe/vdpa_probe.ko
 client=build/clients/vhost_vdpa
@@ -79,12 +81,16 @@ is "events: all let go in the end" \
 is "events: maps, with their pages" "$(events map '.* pages 4 runs .* error 0')" 10
 echo 0 >"$trace/events/vhost_vdpa/enable"
 
+pinned=$(pins_left)
+none_stays() { is "$1: no page stays pinned" "$(pins_left)" "$pinned"; }
+
 # each allocation of a message fails once
 for mode in tables maps va; do
 	can_fail || { skip 1 "$mode: only a kernel with CONFIG_FAILSLAB can fail there"; continue; }
 	device $mode
 	suite "faults, $mode" faults
 	is "faults, $mode: nothing is left" "$(parameter entries) $(parameter unpinned)" "0 0"
+	none_stays "faults, $mode"
 done
 
 # a guest whose memory is in pieces
@@ -95,6 +101,7 @@ for mode in tables maps; do
 	device $mode
 	suite "$runs runs, $mode" runs "$runs"
 	is "$runs runs, $mode: nothing is left" "$(parameter entries) $(parameter unpinned)" "0 0"
+	none_stays "$runs runs, $mode"
 done
 
 # the device goes while a process has it
@@ -158,6 +165,7 @@ for mode in tables maps; do
 	done
 	is "killed, $mode: the next one finds a device without memory" $left 0
 	is "killed, $mode: none was let go before the device forgot it" "$(parameter unpinned)" 0
+	none_stays "killed, $mode"
 done
 
 rmmod vdpa_probe
