@@ -15,6 +15,10 @@
  * and that nobody writes again: had one not been sent once more, nothing would make up for
  * it. Each is compared again and again with the frame that went there last.
  *
+ * No CPU writes the used rings, either: each has a page to itself. Where it goes on must be
+ * where it was, and what was taken out of it must still stand there, as long as the card
+ * has no reason to write over it.
+ *
  * Until the byte comes the CPU dirties more than can be sent. Reports are lines of
  * key=value on QEMU's debug console.
  */
@@ -68,22 +72,28 @@ struct desc {
 #define DESC_NEXT	1
 #define DESC_WRITE	2
 
+struct used {
+	u32 id, len;
+};
+
 struct queue {
 	struct desc desc[SIZE];
 	struct {
 		u16 flags, idx, ring[SIZE];
 	} avail;
-	struct {
-		u16 flags, idx;
-		struct {
-			u32 id, len;
-		} ring[SIZE];
-	} used __attribute__((aligned(4)));
-	u16 seen;
+	u16 taken;			/* of what was used, with what stood there */
+	struct used was[SIZE];
 	volatile u16 *doorbell;
 } __attribute__((aligned(4096)));
 
+/* by the card alone */
+struct ring {
+	u16 flags, idx;
+	struct used used[SIZE];
+} __attribute__((aligned(4096)));
+
 static struct queue queues[QUEUES];
+static volatile struct ring rings[QUEUES];
 static u8 out[AT_ONCE][HEADER + FRAME_MAX + 2] __attribute__((aligned(16)));
 static u8 scratch[FRAME_MAX + 2] __attribute__((aligned(16)));
 static volatile u8 *common, *notify, *config;
@@ -93,7 +103,7 @@ static bool new_mac;
 /* which frame went into a page last, + 1; and which page a descriptor stands for */
 static u32 landed[2 * AREA_PAGES], page_of[BUFFERS];
 static u32 area, next_page, area_frames;
-static u32 came, lost, again, rechecked;
+static u32 came, lost, again, rechecked, used_rechecked;
 /* by the card; the timer wakes us as well, so that nothing else would miss them */
 u32 irqs;
 static u64 bytes;
@@ -175,6 +185,7 @@ static void report(void)
 	put_number(" area=", area);
 	put_number(" area_frames=", area_frames);
 	put_number(" rechecked=", rechecked);
+	put_number(" used_rechecked=", used_rechecked);
 	put_number(" irqs=", irqs);
 	put("\n");
 }
@@ -288,7 +299,7 @@ static void start_queue(u32 n)
 		die("no vector for what is received");
 	set_address(QUEUE_DESC, q->desc);
 	set_address(QUEUE_AVAIL, &q->avail);
-	set_address(QUEUE_USED, &q->used);
+	set_address(QUEUE_USED, &rings[n]);
 	q->doorbell = (volatile u16 *)(notify + get16(QUEUE_NOTIFY) * notify_multiplier);
 	if (n != RX)
 		q->avail.flags = 1;	/* is looked at anyway */
@@ -328,10 +339,42 @@ static void kick(u32 n)
 	*queues[n].doorbell = n;
 }
 
+/* Those that were used and not taken: never behind what was, nor more than were offered. */
 static bool is_used(u32 n)
 {
+	struct queue *q = &queues[n];
+	u16 more;
+
 	barrier();
-	return *(volatile u16 *)&queues[n].used.idx != queues[n].seen;
+	more = rings[n].idx - q->taken;
+	if (more > (u16)(q->avail.idx - q->taken))
+		die_of("a used ring is not where the card left it", n);
+	return more;
+}
+
+static struct used take(u32 n)
+{
+	struct queue *q = &queues[n];
+	u32 slot = q->taken++ % SIZE;
+
+	q->was[slot] = (struct used){ rings[n].used[slot].id, rings[n].used[slot].len };
+	return q->was[slot];
+}
+
+/* What was taken, but for what the card may just be writing over. */
+static void recheck_used(u32 n)
+{
+	struct queue *q = &queues[n];
+
+	is_used(n);
+	for (u16 at = q->avail.idx - SIZE; at != q->taken; at++) {
+		u32 slot = at % SIZE;
+
+		if (rings[n].used[slot].id != q->was[slot].id ||
+		    rings[n].used[slot].len != q->was[slot].len)
+			die_of("a used ring is not as the card left it", n);
+		used_rechecked++;
+	}
 }
 
 static void sleep(void)
@@ -355,7 +398,7 @@ static void set_mac(void)
 			die("the control queue does not answer");
 		sleep();
 	}
-	queues[CTRL].seen++;
+	take(CTRL);
 	if (ack)
 		die_of("the card refuses its address", ack);
 }
@@ -415,8 +458,8 @@ static void offer_page(u16 id)
 /* Returns the frame's number. */
 static u32 receive(u32 sent)
 {
-	struct queue *q = &queues[RX];
-	u32 id = q->used.ring[q->seen % SIZE].id, len = q->used.ring[q->seen % SIZE].len, n, at;
+	struct used got = take(RX);
+	u32 id = got.id, len = got.len, n, at;
 
 	if (id >= BUFFERS)
 		die_of("a buffer that was not offered", id);
@@ -430,7 +473,6 @@ static u32 receive(u32 sent)
 	if (at / AREA_PAGES == area)
 		area_frames++;
 	bytes += len;
-	q->seen++;
 	offer_page(id);
 	return n;
 }
@@ -447,12 +489,12 @@ static void wait_sent(void)
 {
 	struct queue *q = &queues[TX];
 
-	for (u32 ticks = 0; q->seen != q->avail.idx; ticks++) {
+	for (u32 ticks = 0; q->taken != q->avail.idx; ticks++) {
 		if (ticks > PATIENCE * 10)
 			die("what was sent is not given back");
 		while (is_used(TX))
-			q->seen++;
-		if (q->seen != q->avail.idx)
+			take(TX);
+		if (q->taken != q->avail.idx)
 			sleep();
 	}
 }
@@ -461,6 +503,8 @@ static void round_trip(u32 first)
 {
 	u32 seen = 0, all = (1u << AT_ONCE) - 1, i, ticks = 0;
 
+	recheck_used(RX);
+	recheck_used(TX);
 	for (i = 0; i < AT_ONCE; i++)
 		send(first + i, i);
 	kick(TX);
@@ -612,6 +656,7 @@ void boot_cpu(const u32 *multiboot)
 	start_card();
 	if (new_mac)
 		set_mac();
-	put("ready\n");
+	put_number("ready rings=", (u32)rings);
+	put("\n");
 	work();
 }
