@@ -10,6 +10,9 @@
  *	taken	the same, while the log is taken out by another thread
  *	broken	a log that cannot be written stops the device
  *	stays	logs for ever, and waits to be killed
+ *	left	its owner ends and another process keeps the file: the owner's memory is freed,
+ *		and the device, which works in that, does no more
+ *	left_pinned	the same where the memory is pinned: it goes on until it has to log
  * for a card:
  *	spaces	the log is of address space 0, whatever is written in another
  * for a device that cannot log:
@@ -18,6 +21,8 @@
 #include <linux/virtio_blk.h>
 #include <linux/virtio_net.h>
 #include <pthread.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include "vdpa_driver.h"
 
@@ -29,6 +34,7 @@
 #define DATA		16UL
 #define USED_AS		500UL		/* the page as which used rings are logged */
 #define SECTOR		512UL
+#define IDLE_MS		500		/* a device that has nothing to do but its work has done it */
 #define F_LOG		(1ULL << VHOST_F_LOG_ALL)
 #define LOG_SIZE	((IOVA / PAGE + PAGES) / 8)
 
@@ -138,15 +144,18 @@ struct segment {
 	uint32_t len;
 };
 
+static volatile uint8_t *answer;
+
 /* A request of these segments; what it writes, it is wanted to mark if @marked. */
-static bool request(uint32_t type, const struct segment *segment, unsigned int n, bool marked)
+static bool request_within(int ms, uint32_t type, const struct segment *segment, unsigned int n,
+			   bool marked)
 {
 	struct virtio_blk_outhdr *header = (void *)page(HEADER);
-	volatile uint8_t *answer = page(STATUS) + 100;
 	bool in = type == VIRTIO_BLK_T_IN || type == VIRTIO_BLK_T_GET_ID;
 	unsigned int slot = 0;
 
 	*header = (struct virtio_blk_outhdr) { .type = type };
+	answer = page(STATUS) + 100;
 	*answer = 0xaa;
 	put(0, slot++, iova(header), sizeof(*header), VRING_DESC_F_NEXT);
 	for (unsigned int i = 0; i < n; i++) {
@@ -160,7 +169,12 @@ static bool request(uint32_t type, const struct segment *segment, unsigned int n
 		want_range((const void *)answer, 1);
 	offer(0, 0);
 	kick(0);
-	return used_within(0, user.queue[0].avail, PATIENCE_MS) && *answer == VIRTIO_BLK_S_OK;
+	return used_within(0, user.queue[0].avail, ms) && *answer == VIRTIO_BLK_S_OK;
+}
+
+static bool request(uint32_t type, const struct segment *segment, unsigned int n, bool marked)
+{
+	return request_within(PATIENCE_MS, type, segment, n, marked);
 }
 
 static bool read_pages(unsigned long first, unsigned long n, bool marked)
@@ -427,6 +441,102 @@ static void suite_stays(const char *path)
 }
 
 /*
+ * A process that ends before its device does
+ */
+
+/* Memory for the log that no child has mapped. Returns what can be told of it elsewhere. */
+static int log_of_owner(void)
+{
+	int fd = must(memfd_create("log", MFD_ALLOW_SEALING));
+
+	must(ftruncate(fd, 2 * LOG_SIZE));
+	log_bits = mmap(NULL, 2 * LOG_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (log_bits == MAP_FAILED)
+		err(EXIT_FAILURE, "log");
+	must(madvise(log_bits, 2 * LOG_SIZE, MADV_DONTFORK));
+	return fd;
+}
+
+/* Only what nobody has mapped any more can be sealed. */
+static int seal(int fd) { return got(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE)); }
+
+static bool is_freed(int fd)
+{
+	for (int ms = 0; ms < PATIENCE_MS; ms += 10) {
+		if (!seal(fd))
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
+static void heir_idle(void)
+{
+	struct segment one = { page(DATA), PAGE };
+
+	memset(page(DATA), 0xcc, PAGE);
+	ok(!request_within(IDLE_MS, VIRTIO_BLK_T_IN, &one, 1, false), "a kick leads to nothing");
+	equal("nothing is used", used(0), user.queue[0].avail - 1);
+	equal("nothing is answered", *answer, 0xaa);
+	equal("nothing is written", page(DATA)[0], 0xcc);
+	equal("the device is as it was", status(), STARTED);
+}
+
+static void heir_pinned(void)
+{
+	struct segment one = { page(DATA), PAGE };
+
+	equal("it need not log", set_features(MODERN), 0);
+	ok(read_pages(DATA, 1, false), "and goes on in memory that is pinned");
+	equal("the device is as it was", status(), STARTED);
+	equal("it has to log", set_features(MODERN | F_LOG), 0);
+	request_within(0, VIRTIO_BLK_T_IN, &one, 1, false);
+	ok(breaks(), "and stops, for nobody has a log any more");
+}
+
+/* The child of a process that set all up and then ends, which the caller waits for. */
+static void suite_left(const char *path, bool pinned)
+{
+	int log, gone[2], result;
+	char none;
+	pid_t pid;
+
+	must(prctl(PR_SET_CHILD_SUBREAPER, 1));
+	if (must(fork())) {
+		must(wait(&result));
+		if (!WIFEXITED(result) || WEXITSTATUS(result))
+			errx(EXIT_FAILURE, "the owner failed: 0x%x", result);
+		must(wait(&result));
+		if (!WIFEXITED(result) || WEXITSTATUS(result))
+			errx(EXIT_FAILURE, "who has the device after it failed: 0x%x", result);
+		return;
+	}
+	log = log_of_owner();
+	disk_start_logging(path);
+	want[USED_AS] = true;
+	ok(read_pages(DATA, 4, true), "it runs");
+	log_is("and logs");
+	equal("the owner's memory is in use", seal(log), -EBUSY);
+	must(pipe(gone));
+	pid = must(fork());
+	if (pid)
+		_exit(EXIT_SUCCESS);
+	close(gone[1]);
+	equal("the owner ends", must(read(gone[0], &none, 1)), 0);
+	ok(is_freed(log), "its memory is freed, though its device is there");
+	if (pinned)
+		heir_pinned();
+	else
+		heir_idle();
+	user_close();
+	exit(EXIT_SUCCESS);
+}
+
+static void suite_left_idle(const char *path) { suite_left(path, false); }
+
+static void suite_left_pinned(const char *path) { suite_left(path, true); }
+
+/*
  * A card, whose control queue can be in an address space of its own
  */
 
@@ -502,7 +612,8 @@ static const struct {
 	void (*run)(const char *path);
 } suites[] = {
 	{ "rules", suite_rules }, { "exact", suite_exact }, { "taken", suite_taken },
-	{ "broken", suite_broken }, { "stays", suite_stays }, { "spaces", suite_spaces },
+	{ "broken", suite_broken }, { "stays", suite_stays }, { "left", suite_left_idle },
+	{ "left_pinned", suite_left_pinned }, { "spaces", suite_spaces },
 	{ "without", suite_without },
 };
 

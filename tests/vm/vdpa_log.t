@@ -32,12 +32,12 @@ modprobe -qr virtio_vdpa || :
 modprobe -a vhost_vdpa irqbypass || bail_out "no vhost_vdpa"
 like "vhost_vdpa is ours" "$(cat /sys/module/vhost_vdpa/taint)" O
 
-variant() {	# NAME PARAMETER...
+variant() {	# NAME LEFT PARAMETER...: what is so once its owner has left it
 	local what pid tries
-	load "${@:2}" || bail_out "no simulator"
+	load "${@:3}" || bail_out "no simulator"
 	ok "$1: a disk" vdpa dev add name d mgmtdev vdpasim_blk
-	for what in rules exact taken broken; do
-		suite "$1" d $what
+	for what in rules exact taken broken "$2"; do
+		suite "$1" d "$what"
 	done
 	"$client" "$(vdpa_node d)" stays >"$TAP_TMP/out" &
 	pid=$!
@@ -53,9 +53,9 @@ variant() {	# NAME PARAMETER...
 	vdpa dev del d
 	vdpa dev del n
 }
-variant "user addresses"
-variant "physical addresses" use_va=0
-variant "physical addresses, map by map" use_va=0 batch_mapping=0
+variant "user addresses" left
+variant "physical addresses" left_pinned use_va=0
+variant "physical addresses, map by map" left_pinned use_va=0 batch_mapping=0
 
 insmod "build/testmod/$(uname -r)/tests-vm-vdpa_probe/vdpa_probe.ko" mode=tables || bail_out "no device"
 ok "a device that cannot log" vdpa dev add name d mgmtdev vdpa_probe mac 02:00:00:00:00:01
