@@ -23,7 +23,9 @@
 #include <unistd.h>
 
 #define PAGE		4096UL
-#define PAGES		80
+#define BUFFERS		36U		/* of each ring, a page each, behind eight for the rings */
+#define SPARE		(8 + 2 * BUFFERS)	/* the first of some that are the client's own */
+#define PAGES		(SPARE + 8)
 #define IOVA		0x7000000000ULL	/* no address of ours is like this */
 #define ENTRIES		64		/* of a ring */
 /* A guest's memory may have two addresses in it: the second one is so much further up. */
@@ -166,22 +168,27 @@ static void ring_setup(unsigned int index, unsigned int page)
 
 static uint8_t *buffer(struct ring *r, unsigned int n)
 {
-	return dev.memory + (r->first_buffer + n % ((PAGES - 8) / 2)) * PAGE;
+	return dev.memory + (r->first_buffer + n % BUFFERS) * PAGE;
 }
 
-static void ring_offer(struct ring *r, uint32_t len, uint16_t flags)
+static void ring_offer_at(struct ring *r, const void *at, uint32_t len, uint16_t flags)
 {
 	uint16_t slot = r->avail % ENTRIES;
 	uint64_t one = 1;
 
 	r->vring.desc[slot] = (struct vring_desc){
-		.addr = to_device(buffer(r, r->avail)),
+		.addr = to_device(at),
 		.len = len,
 		.flags = flags,
 	};
 	r->vring.avail->ring[slot] = slot;
 	__atomic_store_n(&r->vring.avail->idx, ++r->avail, __ATOMIC_RELEASE);
 	must(write(r->kick, &one, sizeof(one)));
+}
+
+static void ring_offer(struct ring *r, uint32_t len, uint16_t flags)
+{
+	ring_offer_at(r, buffer(r, r->avail), len, flags);
 }
 
 static bool ring_has_used(void *what)
@@ -224,7 +231,7 @@ static inline bool is_logged(uint64_t address)
  */
 static void driver_setup(const char *path, bool logging)
 {
-	uint64_t features = 1ULL << VIRTIO_F_VERSION_1;
+	uint64_t features = 1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_RING_F_INDIRECT_DESC;
 	uint64_t backend = 1ULL << VHOST_BACKEND_F_IOTLB_MSG_V2;
 	struct {
 		struct vhost_memory head;
@@ -258,7 +265,7 @@ static void driver_setup(const char *path, bool logging)
 	ring_setup(RX, 0);
 	ring_setup(TX, 4);
 	dev.ring[RX].first_buffer = 8;
-	dev.ring[TX].first_buffer = 8 + (PAGES - 8) / 2;
+	dev.ring[TX].first_buffer = 8 + BUFFERS;
 }
 
 #endif

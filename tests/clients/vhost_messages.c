@@ -46,6 +46,9 @@
 #define STORM		300
 #define HOLES		50
 #define KEPT		4		/* misses of one queue that may wait */
+/* A ring that moves so far is, by a translation of before, where no memory is. */
+#define AWAY		0x4000000000ULL
+#define ENTRIES_MAX	"/sys/module/vhost/parameters/max_iotlb_entries"
 
 /* A page each, one after the other, as the device sees them. */
 enum { DESC, AVAIL, USED, BUFFER, BUFFER_END, PAGES };
@@ -130,14 +133,18 @@ static ssize_t send_message(uint8_t type, uint64_t iova, uint64_t size, uint64_t
 	return write(dev.fd, &msg, sizeof(msg));
 }
 
+static void map_as(uint64_t iova, uint64_t size, const uint8_t *memory)
+{
+	ssize_t sent = send_message(VHOST_IOTLB_UPDATE, iova, size, (uintptr_t)memory);
+
+	if (sent != sizeof(struct vhost_msg_v2))
+		err(EXIT_FAILURE, "update: %zd", sent);
+	dev.updates++;
+}
+
 static void map(unsigned int queue, unsigned int page)
 {
-	ssize_t size = send_message(VHOST_IOTLB_UPDATE, iova_of(queue, page), PAGE,
-				    (uintptr_t)memory_of(queue, page));
-
-	if (size != sizeof(struct vhost_msg_v2))
-		err(EXIT_FAILURE, "update: %zd", size);
-	dev.updates++;
+	map_as(iova_of(queue, page), PAGE, memory_of(queue, page));
 }
 
 /* An update that a queue waits for. */
@@ -211,6 +218,19 @@ static uint64_t packet(void)
 	return iova_of(TX, BUFFER_END) - sizeof(struct virtio_vsock_hdr) / 2;
 }
 
+/* The device finds the queue's ring so far below where it was at first. */
+static void place_ring(unsigned int queue, uint64_t below)
+{
+	struct vhost_vring_addr addr = {
+		.index = queue,
+		.desc_user_addr = iova_of(queue, DESC) - below,
+		.avail_user_addr = iova_of(queue, AVAIL) - below,
+		.used_user_addr = iova_of(queue, USED) - below,
+	};
+
+	must(ioctl(dev.fd, VHOST_SET_VRING_ADDR, &addr));
+}
+
 static void open_device(uint64_t backend_features)
 {
 	uint64_t features = 1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_F_ACCESS_PLATFORM;
@@ -232,18 +252,12 @@ static void open_device(uint64_t backend_features)
 	dev.avail = 0;
 	for (unsigned int q = 0; q < QUEUES; q++) {
 		struct vhost_vring_state size = { q, ENTRIES }, base = { q, 0 };
-		struct vhost_vring_addr addr = {
-			.index = q,
-			.desc_user_addr = iova_of(q, DESC),
-			.avail_user_addr = iova_of(q, AVAIL),
-			.used_user_addr = iova_of(q, USED),
-		};
 		struct vhost_vring_file file = { q, must(eventfd(0, EFD_NONBLOCK)) };
 
 		dev.kick[q] = file.fd;
 		must(ioctl(dev.fd, VHOST_SET_VRING_NUM, &size));
 		must(ioctl(dev.fd, VHOST_SET_VRING_BASE, &base));
-		must(ioctl(dev.fd, VHOST_SET_VRING_ADDR, &addr));
+		place_ring(q, 0);
 		must(ioctl(dev.fd, VHOST_SET_VRING_KICK, &file));
 		/* looked at when the device is started, when nobody waits for an answer */
 		map(q, USED);
@@ -311,6 +325,18 @@ static void test_short_answer(void)
 	equal(used(), 1, "after that it is");
 }
 
+/* TX waits for its descriptors, and has a packet; nothing of it is mapped. */
+static void answer_all(void)
+{
+	answer(TX, DESC);
+	for (unsigned int page = AVAIL; page < PAGES; page++) {
+		dev.misses++;
+		if (!next_miss())
+			break;
+		answer(TX, page);
+	}
+}
+
 static void test_invalidate(void)
 {
 	unmap(iova_of(TX, DESC), PAGE);
@@ -326,14 +352,86 @@ static void test_invalidate(void)
 	kick(TX);
 	dev.misses++;
 	equal(next_miss(), iova_of(TX, DESC), "nothing from 0 on is all that there is");
-	answer(TX, DESC);
-	for (unsigned int page = AVAIL; page < PAGES; page++) {
-		dev.misses++;
-		if (!next_miss())
-			break;
-		answer(TX, page);
-	}
+	answer_all();
 	equal(used(), dev.avail, "and can be mapped again");
+}
+
+/* What a queue remembers of its ring is of where that was. */
+static void test_moved(void)
+{
+	static const char *const part[] = { "descriptors", "available ring", "used ring" };
+
+	offer(packet());
+	place_ring(TX, AWAY);
+	kick(TX);
+	for (unsigned int page = DESC; page <= USED; page++) {
+		uint64_t iova = iova_of(TX, page) - AWAY;
+		uint64_t missed = next_miss();
+
+		dev.misses++;
+		point(missed == iova, "a ring that was moved is missed there: %s", part[page]);
+		if (missed != iova)
+			printf("# got 0x%lx, want 0x%lx\n", missed, iova);
+		map_as(iova, PAGE, memory_of(TX, page));
+		dev.wakes++;
+		rest();
+	}
+	equal(used(), dev.avail, "and it goes on");
+	place_ring(TX, 0);
+	unmap(iova_of(TX, DESC) - AWAY, PAGES * PAGE);
+	offer(packet());
+	kick(TX);
+	equal(drain(), 0, "moved back to where it is mapped it misses nothing");
+	equal(used(), dev.avail, "and goes on");
+}
+
+/*
+ * Of maps that overlap the leftmost is found. One that begins before the ring leads to a copy of
+ * it, and of the packet; the descriptor that is at the old place leads nowhere.
+ */
+static void test_remapped(void)
+{
+	uint8_t *ring = memory_of(TX, DESC), *copy = dev.memory + QUEUES * PAGES * PAGE;
+	struct vring_used *moved = (void *)(copy + (1 + USED) * PAGE);
+
+	offer(packet());
+	memcpy(copy + PAGE, ring, PAGES * PAGE);
+	desc()[0].addr = iova_of(QUEUES, 0);
+	map_as(iova_of(TX, DESC) - PAGE, (1 + PAGES) * PAGE, copy);
+	kick(TX);
+	equal(drain(), 0, "an update that maps a ring elsewhere, be it remembered, is no miss");
+	equal(moved->idx, dev.avail, "the ring is found there");
+	equal(used(), (uint16_t)(dev.avail - 1), "and not where it was");
+
+	memcpy(ring, copy + PAGE, PAGES * PAGE);
+	memset(copy, 0, (1 + PAGES) * PAGE);
+	unmap(iova_of(TX, DESC) - PAGE, (1 + PAGES) * PAGE);
+	offer(packet());
+	kick(TX);
+	dev.misses++;
+	equal(next_miss(), iova_of(TX, DESC), "what was remapped can be unmapped");
+	answer_all();
+	equal(used(), dev.avail, "and mapped again");
+}
+
+/* A full table gives up its oldest map for a new one. */
+static void test_retired(void)
+{
+	FILE *file = fopen(ENTRIES_MAX, "r");
+	unsigned int n, max = 0;
+
+	if (!file || fscanf(file, "%u", &max) != 1)
+		err(EXIT_FAILURE, ENTRIES_MAX);
+	fclose(file);
+	for (n = 0; n < max; n++)
+		map_as(iova_of(QUEUES, n), PAGE, dev.memory);
+	offer(packet());
+	kick(TX);
+	dev.misses++;
+	equal(next_miss(), iova_of(TX, DESC), "what gave way to others is missed, be it remembered");
+	answer_all();
+	equal(used(), dev.avail, "and goes on after an answer");
+	unmap(iova_of(QUEUES, 0), (uint64_t)max * PAGE);
 }
 
 /* The answer to the first telling comes when the miss occurred, and is to be told, again. */
@@ -633,6 +731,9 @@ int main(void)
 	test_only_own();
 	test_short_answer();
 	test_invalidate();
+	test_moved();
+	test_remapped();
+	test_retired();
 	test_answer_in_between();
 	test_holes();
 	test_bad_reader();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vhost_net [-iacl] [-w MS] [-n FRAMES] - the driver's side of a vhost-net device
+ * vhost_net [-iaclp] [-w MS] [-n FRAMES] - the driver's side of a vhost-net device
  *
  * Sends and receives FRAMES Ethernet frames through /dev/vhost-net and a tap
  * device and compares every byte with what a packet socket at the other end of
@@ -13,6 +13,8 @@
  *       of which the device's worker is one
  *   -l  the device logs what it writes: these pages and no other; if it translates, under
  *       both addresses that the guest has them at
+ *   -p  a frame is received into a chain of pieces, more than a device can note of one, all of
+ *       them empty but the last, which is across two pages
  *   -w  a miss is answered so much later
  *   -n  default 200
  *
@@ -34,8 +36,11 @@
 #define HEADER		12		/* struct virtio_net_hdr_mrg_rxbuf */
 #define FRAME		1000
 #define PROTOCOL	0x88b5		/* for local experiments */
+#define EMPTY		1100U		/* vhost_net has room for 1088 */
+#define IN_FIRST	500		/* of a frame in two pages */
 
 static int tap, packet;
+static bool pieces;
 
 static void fill(uint8_t *frame, unsigned int n)
 {
@@ -98,6 +103,33 @@ static bool is_ours(const uint8_t *frame)
 	return ((const struct ether_header *)frame)->ether_type == htons(PROTOCOL);
 }
 
+static uint8_t *receive_buffer(unsigned int n)
+{
+	struct ring *r = &dev.ring[RX];
+
+	return pieces ? buffer(r, 2 * n) + PAGE - IN_FIRST : buffer(r, n);
+}
+
+static void offer_pieces(struct ring *r)
+{
+	struct vring_desc *table = (void *)(dev.memory + SPARE * PAGE);
+	const void *to = receive_buffer(r->avail);
+	unsigned int i;
+
+	for (i = 0; i < EMPTY; i++)
+		table[i] = (struct vring_desc){
+			.addr = to_device(to),
+			.flags = VRING_DESC_F_WRITE | VRING_DESC_F_NEXT,
+			.next = i + 1,
+		};
+	table[i] = (struct vring_desc){
+		.addr = to_device(to),
+		.len = PAGE,
+		.flags = VRING_DESC_F_WRITE,
+	};
+	ring_offer_at(r, table, (EMPTY + 1) * sizeof(*table), VRING_DESC_F_INDIRECT);
+}
+
 static void receive_one(unsigned int n)
 {
 	struct ring *r = &dev.ring[RX];
@@ -108,11 +140,14 @@ static void receive_one(unsigned int n)
 	if (must(send(packet, frame, FRAME, 0)) != FRAME)
 		errx(EXIT_FAILURE, "short send");
 	do {
-		memset(buffer(r, r->avail), 0, PAGE);
-		ring_offer(r, PAGE, VRING_DESC_F_WRITE);
+		memset(receive_buffer(r->avail), 0, PAGE);
+		if (pieces)
+			offer_pieces(r);
+		else
+			ring_offer(r, PAGE, VRING_DESC_F_WRITE);
 		wait_for(ring_has_used, r, "receiving");
 		len = (ssize_t)r->vring.used->ring[r->used % ENTRIES].len - HEADER;
-		got = buffer(r, r->used++) + HEADER;
+		got = receive_buffer(r->used++) + HEADER;
 	} while (!is_ours(got));
 	compare("received", n, got, len);
 }
@@ -141,9 +176,12 @@ static bool is_written(unsigned int page)
 	for (int i = RX; i <= TX; i++)
 		if (page == ((uint8_t *)dev.ring[i].vring.used - dev.memory) / PAGE)
 			return true;
-	for (uint16_t n = 0; n < dev.ring[RX].used; n++)
-		if (buffer(&dev.ring[RX], n) == dev.memory + page * PAGE)
+	for (uint16_t n = 0; n < dev.ring[RX].used; n++) {
+		unsigned int first = (receive_buffer(n) - dev.memory) / PAGE;
+
+		if (page == first || (pieces && page == first + 1))
 			return true;
+	}
 	return false;
 }
 
@@ -176,7 +214,7 @@ int main(int argc, char **argv)
 	uint64_t began;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "aciln:w:")) != -1) {
+	while ((opt = getopt(argc, argv, "aciln:pw:")) != -1) {
 		switch (opt) {
 		case 'i':
 			dev.translate = true;
@@ -190,6 +228,9 @@ int main(int argc, char **argv)
 		case 'l':
 			logging = true;
 			break;
+		case 'p':
+			pieces = true;
+			break;
 		case 'w':
 			dev.late_ms = strtol(optarg, NULL, 10);
 			break;
@@ -197,7 +238,7 @@ int main(int argc, char **argv)
 			frames = strtoul(optarg, NULL, 10);
 			break;
 		default:
-			fprintf(stderr, "usage: vhost_net [-iacl] [-w MS] [-n FRAMES]\n");
+			fprintf(stderr, "usage: vhost_net [-iaclp] [-w MS] [-n FRAMES]\n");
 			return 2;
 		}
 	}

@@ -38,4 +38,9 @@ is "no event was lost" "$(awk '/^overrun|^dropped/ { n += $2 } END { print n }' 
 ok "what the device wrote is logged" build/clients/vhost_net -l
 ok "what it wrote by translations is, under each address" build/clients/vhost_net -il
 
+# a chain of more pieces than can be noted, of which those that are empty are not; what is left
+# of it is in the log once, and by translations in two pieces
+ok "what it wrote to one piece of very many is logged" build/clients/vhost_net -lp
+ok "as is, by translations, what it wrote to two" build/clients/vhost_net -ilp
+
 done_testing
