@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * sessions - what is taken for a migration, and what is not: scripts of one letter a sample.
- * Prints TAP.
+ * sessions - what is taken for a migration, and what is not: scripts of one letter a sample,
+ * a second each. Prints TAP.
  */
 #include <stdio.h>
 #include <string.h>
@@ -9,14 +9,22 @@
 
 static char said[400];
 
+/* `!`: that was the last word; `?`: it was not, or the times are not those of the samples */
 static int note(const struct session *s, void *arg)
 {
 	static char last[200];
+	static bool settled[10];
 	char now[200];
+	bool odd;
 
 	(void)arg;
-	snprintf(now, sizeof(now), "%u:%s:%s:%s:%lu-%lu", s->nth, session_kind_name(s->kind),
-		 session_by_name(s->by), session_outcome_name(s->outcome), s->begin, s->end);
+	if (s->nth == 1 && !*said)
+		memset(settled, 0, sizeof(settled));
+	odd = settled[s->nth] || s->began != s->begin || s->ended != s->end;
+	settled[s->nth] = s->settled;
+	snprintf(now, sizeof(now), "%u:%s:%s:%s%s%s:%lu-%lu", s->nth, session_kind_name(s->kind),
+		 session_by_name(s->by), session_outcome_name(s->outcome), s->settled ? "!" : "",
+		 odd ? "?" : "", s->begin, s->end);
 	/* what a session came to is what was said of it last */
 	if (strncmp(now, last, strcspn(now, ":") + 1) || !*said)
 		snprintf(said + strlen(said), sizeof(said) - strlen(said), "%s%s", *said ? " " : "", now);
@@ -28,8 +36,8 @@ static int note(const struct session *s, void *arg)
 
 /*
  * L l: all logging on, off; D d: that of a display; T t: VFIO's tracking on, off; h: pages are
- * harvested; g: a container's bitmap is asked for; x: the VM ends; r: the guest runs, as it
- * does while something is on; .: nothing
+ * harvested; g: a container's bitmap is asked for; x: the VM ends; X: nothing is
+ * known of it any more; r: the guest runs, as it does while something is on; .: nothing
  */
 static const char *play(const char *script, bool switches)
 {
@@ -69,6 +77,9 @@ static const char *play(const char *script, bool switches)
 		case 'x':
 			vm.alive = false;
 			break;
+		case 'X':
+			m.vms = 0;
+			break;
 		}
 		if (sessions_feed(s, &m, n, note, NULL))
 			break;
@@ -86,31 +97,34 @@ int main(void)
 		{ "nothing", "....", "" },
 		{ "a migration", ".Lhh.hl..", "1:migration:logging:logging_off:1-7" },
 		{ "one that goes on", ".Lhh", "1:migration:logging:running:1-4" },
-		{ "one after the other", ".Lhl.Lhl", "1:migration:logging:logging_off:1-4 2:migration:logging:logging_off:5-8" },
-		{ "a VM that dies in it", ".Lhhx..", "1:migration:logging:vm_ended:1-5" },
-		{ "a display that toggles", ".D.d.D.d", "1:display:logging:logging_off:1-4 2:display:logging:logging_off:5-8" },
+		{ "one after the other", ".Lhl.Lhl", "1:migration:logging:logging_off!:1-4 2:migration:logging:logging_off:5-8" },
+		{ "a VM that dies in it", ".Lhhx..", "1:migration:logging:vm_ended!:1-5" },
+		{ "a display that toggles", ".D.d.D.d", "1:display:logging:logging_off!:1-4 2:display:logging:logging_off!:5-8" },
 		{ "a migration beside a display that is looked at", ".D...Lhhl..d",
-		  "1:display:logging:overtaken:1-5 2:migration:logging:logging_off:5-9" },
+		  "1:display:logging:overtaken!:1-5 2:migration:logging:logging_off:5-9" },
 		{ "which is looked at afterwards, too", ".D...Lhhl.h.h.h",
-		  "1:display:logging:overtaken:1-5 2:migration:logging:logging_off:5-9" },
-		{ "and again", ".D...Lhhl..Lhl", "1:display:logging:overtaken:1-5 2:migration:logging:logging_off:5-9 "
+		  "1:display:logging:overtaken!:1-5 2:migration:logging:logging_off:5-9" },
+		{ "and again", ".D...Lhhl..Lhl", "1:display:logging:overtaken!:1-5 2:migration:logging:logging_off!:5-9 "
 		  "3:migration:logging:logging_off:11-14" },
 		{ "a migration whose slots are seen one by one", ".DDDDhhdddd.", "1:migration:logging:logging_off:1-11" },
-		{ "one that is cancelled: the guest runs on", ".rLrhrl..r", "1:migration:logging:ran_on:2-7" },
+		{ "one that is cancelled: the guest runs on", ".rLrhrl..r", "1:migration:logging:ran_on!:2-7" },
 		{ "one that is cancelled, and another", ".rLhlrrLhl.",
-		  "1:migration:logging:ran_on:2-5 2:migration:logging:logging_off:7-10" },
-		{ "VFIO alone, cancelled", ".rTggtr.", "1:migration:tracking:ran_on:2-6" },
-		{ "a display's guest runs, of course", ".rDrdr", "1:display:logging:logging_off:2-5" },
+		  "1:migration:logging:ran_on!:2-5 2:migration:logging:logging_off:7-10" },
+		{ "VFIO alone, cancelled", ".rTggtr.", "1:migration:tracking:ran_on!:2-6" },
+		{ "a display's guest runs, of course", ".rDrdr", "1:display:logging:logging_off!:2-5" },
 		{ "one that is told to run again, later",
-		  ".rLhl.............................................................r", "1:migration:logging:logging_off:2-5" },
+		  ".rLhl.............................................................r", "1:migration:logging:logging_off!:2-5" },
+		{ "one whose VM ends afterwards", ".Lhl..x.", "1:migration:logging:logging_off!:1-4" },
+		{ "one whose VM is not there afterwards", ".Lhl..X..", "1:migration:logging:logging_off!:1-4" },
+		{ "a VM that is not there in it", ".LhhX..", "1:migration:logging:vm_ended!:1-4" },
 		{ "silence is no end while logging is on", ".Lh......hl", "1:migration:logging:logging_off:1-11" },
 		{ "VFIO alone", "..Tggt..", "1:migration:tracking:tracking_off:2-6" },
 		{ "VFIO first, then logging: one", "..TLhhlt.", "1:migration:logging:logging_off:2-7" },
 		{ "logging first, then VFIO: one", "..LThhtl.", "1:migration:logging:logging_off:2-8" },
 		{ "VFIO's tracking outlasts logging: no second one", "..LThhl.t", "1:migration:logging:logging_off:2-7" },
-		{ "without switching: by what is harvested", "..hhhh.....", "1:migration:harvests:idle:2-6", true },
-		{ "without switching: twice", "..hh.....hh.....", "1:migration:harvests:idle:2-4 2:migration:harvests:idle:9-11", true },
-		{ "without switching: VFIO's bitmaps count as well", "..hgg.....", "1:migration:harvests:idle:2-5", true },
+		{ "without switching: by what is harvested", "..hhhh.....", "1:migration:harvests:idle!:2-6", true },
+		{ "without switching: twice", "..hh.....hh.....", "1:migration:harvests:idle!:2-4 2:migration:harvests:idle!:9-11", true },
+		{ "without switching: VFIO's bitmaps count as well", "..hgg.....", "1:migration:harvests:idle!:2-5", true },
 	};
 	int n = 0, failed = 0;
 

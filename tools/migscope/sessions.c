@@ -21,10 +21,10 @@ struct watched {
 	__u64 vm;
 	struct seen last;
 	bool in_session, here;
+	unsigned long nth;	/* of the last sample that it was in */
 	__u64 level;		/* slots that were logged before the session: a display's, as a rule */
 	double harvested;	/* elapsed, s, when there was a harvest last */
-	double ended;		/* elapsed, s, when the session ended */
-	__u64 guest_ticks;	/* then */
+	__u64 guest_ticks;	/* when the session ended */
 	struct session session;
 };
 
@@ -33,6 +33,8 @@ struct sessions {
 	size_t n;
 	unsigned int count;
 	double elapsed;		/* of the sample before; 0: there was none */
+	int (*changed)(const struct session *session, void *arg);	/* whom to tell */
+	void *arg;
 };
 
 struct sessions *sessions_new(void)
@@ -114,9 +116,25 @@ static enum session_kind kind_of(const struct session *session)
 	       SESSION_DISPLAY : SESSION_MIGRATION;
 }
 
-static void begin(struct sessions *s, struct watched *w, const struct seen *now, enum session_by by,
-		  unsigned long nth)
+static int tell(const struct sessions *s, const struct watched *w)
 {
+	return s->changed(&w->session, s->arg);
+}
+
+/* One that is over stays what it is from now on. */
+static int settle(const struct sessions *s, struct watched *w)
+{
+	if (w->in_session || !w->session.nth || w->session.settled)
+		return 0;
+	w->session.settled = true;
+	return tell(s, w);
+}
+
+static int begin(struct sessions *s, struct watched *w, const struct seen *now, enum session_by by,
+		 unsigned long nth)
+{
+	int err = settle(s, w);
+
 	w->in_session = true;
 	w->level = w->last.on - w->last.off;
 	w->session = (struct session){
@@ -127,8 +145,10 @@ static void begin(struct sessions *s, struct watched *w, const struct seen *now,
 		.pages = now->on_pages - w->last.on_pages,
 		.begin = nth - 1,
 		.end = nth,
+		.began = s->elapsed,
 	};
 	w->session.kind = kind_of(&w->session);
+	return err;
 }
 
 /*
@@ -159,12 +179,18 @@ static enum session_outcome outcome(const struct watched *w, const struct seen *
 	return SESSION_RUNNING;
 }
 
+/* May it turn out that the guest of a migration that ended here runs on? */
+static bool may_run_on(const struct session *session)
+{
+	return session->kind == SESSION_MIGRATION &&
+	       (session->outcome == SESSION_LOGGING_OFF || session->outcome == SESSION_TRACKING_OFF);
+}
+
 /* Was the guest of a migration that ended here meant to be elsewhere now, and is not? */
 static bool runs_on(const struct watched *w, const struct model_vm *vm, double elapsed)
 {
-	return !w->in_session && w->session.nth && w->session.kind == SESSION_MIGRATION &&
-	       (w->session.outcome == SESSION_LOGGING_OFF || w->session.outcome == SESSION_TRACKING_OFF) &&
-	       vm->guest_ticks > w->guest_ticks && elapsed - w->ended <= RUN_ON_S;
+	return !w->in_session && w->session.nth && !w->session.settled && may_run_on(&w->session) &&
+	       vm->guest_ticks > w->guest_ticks && elapsed - w->session.ended <= RUN_ON_S;
 }
 
 /* Does the switching of logging tell all of this VM? What is harvested beside it is a display's. */
@@ -175,8 +201,7 @@ static bool told(const struct watched *w, const struct seen *now, bool switches)
 	return switches && now->on && (now->off >= now->on || before);
 }
 
-static int feed(struct sessions *s, const struct model *m, const struct model_vm *vm,
-		unsigned long nth, int (*changed)(const struct session *session, void *arg), void *arg)
+static int feed(struct sessions *s, const struct model *m, const struct model_vm *vm, unsigned long nth)
 {
 	struct watched *w = find(s, vm->id);
 	struct seen now = look(m, vm);
@@ -189,32 +214,34 @@ static int feed(struct sessions *s, const struct model *m, const struct model_vm
 	if (!w->here && !s->elapsed)
 		w->last = now;
 	w->here = true;
+	w->nth = nth;
 	harvest = now.harvests != w->last.harvests;
 	if (harvest)
 		w->harvested = m->elapsed;
 	if (overtakes(w, &now, nth)) {
 		w->in_session = false;
 		w->session.outcome = SESSION_OVERTAKEN;
-		err = changed(&w->session, arg);
-		if (err)
-			return err;
-	}
-	if (runs_on(w, vm, m->elapsed)) {
+		err = settle(s, w);
+	} else if (runs_on(w, vm, m->elapsed)) {
 		w->session.outcome = SESSION_RAN_ON;
-		err = changed(&w->session, arg);
-		if (err)
-			return err;
+		err = settle(s, w);
+	} else if (!vm->alive || m->elapsed - w->session.ended > RUN_ON_S) {
+		err = settle(s, w);
 	}
+	if (err)
+		return err;
 	/* switched on in our sight, or found switched on; a VM that ended does not begin one */
 	if (!w->in_session && now.on != w->last.on)
-		begin(s, w, &now, SESSION_BY_LOGGING, nth);
+		err = begin(s, w, &now, SESSION_BY_LOGGING, nth);
 	else if (!w->in_session && now.tracking > w->last.tracking && now.alive)
-		begin(s, w, &now, SESSION_BY_TRACKING, nth);
+		err = begin(s, w, &now, SESSION_BY_TRACKING, nth);
 	else if (!w->in_session && harvest && !told(w, &now, switches))
-		begin(s, w, &now, SESSION_BY_HARVESTS, nth);
+		err = begin(s, w, &now, SESSION_BY_HARVESTS, nth);
 	else if (w->in_session && w->session.by == SESSION_BY_TRACKING && now.on != w->last.on)
 		/* which of the two a VMM switches first is its own business */
 		w->session.by = SESSION_BY_LOGGING;
+	if (err)
+		return err;
 	if (w->in_session && w->session.by == SESSION_BY_LOGGING && w->session.begin != nth - 1) {
 		/* slots come one by one */
 		w->session.slots += now.on - w->last.on;
@@ -224,14 +251,38 @@ static int feed(struct sessions *s, const struct model *m, const struct model_vm
 	if (w->in_session) {
 		w->session.outcome = outcome(w, &now, m->elapsed);
 		/* silence is no part of it */
-		if (w->session.by != SESSION_BY_HARVESTS || harvest)
+		if (w->session.by != SESSION_BY_HARVESTS || harvest) {
 			w->session.end = nth;
+			w->session.ended = m->elapsed;
+		}
 		w->in_session = w->session.outcome == SESSION_RUNNING;
-		w->ended = m->elapsed;
+		w->session.settled = !w->in_session && !may_run_on(&w->session);
 		w->guest_ticks = vm->guest_ticks;
-		err = changed(&w->session, arg);
+		err = tell(s, w);
 	}
 	w->last = now;
+	return err;
+}
+
+/* VMs that are not in sample number @nth: what they had is over. */
+static int forget_gone(struct sessions *s, unsigned long nth)
+{
+	size_t kept = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		struct watched *w = &s->watched[i];
+
+		if (!err && w->nth != nth) {
+			if (w->in_session)
+				w->session.outcome = SESSION_VM_ENDED;
+			w->in_session = false;
+			err = settle(s, w);
+		}
+		if (w->nth == nth)
+			s->watched[kept++] = *w;
+	}
+	s->n = kept;
 	return err;
 }
 
@@ -240,8 +291,12 @@ int sessions_feed(struct sessions *s, const struct model *m, unsigned long nth,
 {
 	int err = 0;
 
+	s->changed = changed;
+	s->arg = arg;
 	for (size_t i = 0; i < m->vms && !err; i++)
-		err = feed(s, m, &m->vm[i], nth, changed, arg);
+		err = feed(s, m, &m->vm[i], nth);
+	if (!err)
+		err = forget_gone(s, nth);
 	s->elapsed = m->elapsed;
 	return err;
 }

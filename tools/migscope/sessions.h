@@ -30,6 +30,7 @@ enum session_outcome {
 	SESSION_TRACKING_OFF,	/* of its devices, the VM's own logging was not seen */
 	SESSION_OVERTAKEN,	/* a display's: a migration began beside it */
 	SESSION_RAN_ON,		/* tracking is off, and the guest runs here: cancelled or failed */
+	SESSION_OUTCOMES
 };
 
 /* What it was recognised by. */
@@ -47,6 +48,8 @@ struct session {
 	enum session_by by;
 	__u64 slots, pages;	/* that logging was switched on for */
 	unsigned long begin, end;	/* numbers of the last sample before it, and of its last */
+	double began, ended;	/* elapsed of these, s */
+	bool settled;		/* its outcome is the last word */
 };
 
 struct sessions;
@@ -56,7 +59,9 @@ void sessions_free(struct sessions *s);
 
 /*
  * Takes a sample, number @nth (from 1). Calls @changed for each session that began, went
- * on or ended; stops at its first non-zero return, which is returned. 0 or -errno.
+ * on or ended, and once more, with the last word, for each that may have become another one
+ * meanwhile; stops at its first non-zero return, which is returned. 0 or -errno. A VM that
+ * is not in the sample any more is forgotten.
  */
 int sessions_feed(struct sessions *s, const struct model *m, unsigned long nth,
 		  int (*changed)(const struct session *session, void *arg), void *arg);
