@@ -81,13 +81,13 @@ $(BUILD)/bpftool/bpftool: tests/lib/bpftool | $(DEPS_STAMP)
 # What production needs beyond the tool itself: not for make, nor for the demo.
 check-build: $(BUILD)/tests/render_openmetrics
 
-$(BUILD)/tests/render_openmetrics: tests/unit/render_openmetrics.c $(addprefix tools/migscope/,render_openmetrics.c metrics.c metrics_devices.c working_set.c accept.c probes.c metrics.h render.h model.h) $(wildcard include/migscope/*.h)
+$(BUILD)/tests/render_openmetrics: tests/unit/render_openmetrics.c $(addprefix tools/migscope/,render_openmetrics.c metrics.c metrics_devices.c migrations.c sessions.c working_set.c accept.c probes.c metrics.h migrations.h sessions.h render.h model.h) $(wildcard include/migscope/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lm
 
 check-build: $(BUILD)/tests/recording
 
-$(BUILD)/tests/recording: tests/unit/recording.c $(addprefix tools/migscope/,recording.c sessions.c metrics.c metrics_devices.c working_set.c probes.c recording.h sessions.h metrics.h model.h) $(wildcard include/migscope/*.h)
+$(BUILD)/tests/recording: tests/unit/recording.c $(addprefix tools/migscope/,recording.c migrations.c sessions.c metrics.c metrics_devices.c working_set.c probes.c recording.h migrations.h sessions.h metrics.h model.h) $(wildcard include/migscope/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lsqlite3 -ljson-c -lm
 
@@ -105,6 +105,6 @@ $(BUILD)/tests/forecast: tests/unit/forecast.c $(addprefix tools/migscope/,forec
 
 check-build: $(BUILD)/tests/sessions
 
-$(BUILD)/tests/sessions: tests/unit/sessions.c $(addprefix tools/migscope/,sessions.c sessions.h model.h)
+$(BUILD)/tests/sessions: tests/unit/sessions.c $(addprefix tools/migscope/,migrations.c sessions.c migrations.h sessions.h model.h)
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)

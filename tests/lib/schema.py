@@ -71,9 +71,12 @@ VDPA = {
 }
 DEVICE = {'vm': TEXT, 'dev': TEXT, 'id': COUNT, 'pid': COUNT, 'alive': BOOL, 'vhost_iotlb?': IOTLB, 'vfio?': VFIO,
           'migration?': MIGRATION, 'vdpa?': VDPA}
+TIMES = {'count': COUNT, 'seconds': SECONDS, 'le': list, 'count_le': list}
+OUTCOMES = ('logging_off', 'vm_ended', 'idle', 'tracking_off', 'ran_on')
+MIGRATIONS = {'running': COUNT, 'ended': {outcome + '?': TIMES for outcome in OUTCOMES}}
 LINE = {
     'schema': (1,), 'time': SECONDS, 'elapsed': SECONDS, 'interval': SECONDS, 'final': BOOL, 'exact': BOOL,
-    'vms': [VM], 'devices': [DEVICE], 'not_measured': [MISSING], 'lost': LOST,
+    'vms': [VM], 'devices': [DEVICE], 'migrations?': MIGRATIONS, 'not_measured': [MISSING], 'lost': LOST,
 }
 
 
@@ -114,7 +117,7 @@ def check(value, shape, where, words):
             if key not in words and shape is not ERRORS and shape is not WITHIN:
                 raise Wrong(f'{where}: SCHEMA.md says nothing of {key}')
             check(inner, shape.get(key, shape.get(key + '?')), f'{where}.{key}', words)
-        if shape in (DURATIONS, FILL):
+        if shape in (DURATIONS, FILL, TIMES):
             check_hist(value, where)
     elif isinstance(shape, list):
         if not isinstance(value, list):

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "../../tools/migscope/accept.h"
+#include "../../tools/migscope/migrations.h"
 #include "../../tools/migscope/render.h"
 
 static void fill_times(struct ms_time_hist *h, unsigned int seed)
@@ -157,6 +158,13 @@ static void scale(void *counters, size_t size, __u64 step)
 		((__u64 *)counters)[i] *= step;
 }
 
+/* One that goes on; of those that are over five finished, one of them after hours, two were cancelled. */
+static struct migrations migrations = {
+	.running = 1,
+	.ended[SESSION_LOGGING_OFF] = { .bucket = { [3] = 4, [MIGRATIONS_BUCKETS] = 1 }, .seconds = 8000.25 },
+	.ended[SESSION_RAN_ON] = { .bucket = { 2 }, .seconds = 1.5 },
+};
+
 /* What STEP rounds of the same have counted. */
 static void run(struct model *m, struct metric_self *self, __u64 step)
 {
@@ -177,6 +185,10 @@ static void run(struct model *m, struct metric_self *self, __u64 step)
 	scale(dev->vdpa.op, sizeof(dev->vdpa.op), step);
 	scale(&dev->vdpa.kicks, sizeof(dev->vdpa.kicks), step);
 	scale(m->self, sizeof(m->self), step);
+	for (int i = 0; i < SESSION_OUTCOMES; i++) {
+		scale(migrations.ended[i].bucket, sizeof(migrations.ended[i].bucket), step);
+		migrations.ended[i].seconds *= step;
+	}
 	self->dropped *= step;
 	self->cpu_seconds *= step;
 }
@@ -228,7 +240,8 @@ int main(int argc, char **argv)
 	struct metric_self self = { 0.0125, 321, 12, 1.5, 3 << 20, 1700000000.25 };
 	static struct model_dev dev = { .id = 3, .vm = "plain", .dev = "vhost\"1", .alive = true, .has_iotlb = true,
 					.has_vfio = true, .pending = 2, .oldest = 0.5 };
-	struct model m = { .vm = vm, .vms = 2, .dev = &dev, .devs = 1, .probe = probe, .probes = 3 };
+	struct model m = { .vm = vm, .vms = 2, .dev = &dev, .devs = 1, .probe = probe, .probes = 3,
+			   .migrations = &migrations };
 	struct openmetrics_options o = { .most = argc > 2 ? strtoul(argv[2], NULL, 10) : 100000 };
 	struct openmetrics_stats stats;
 	char *text;

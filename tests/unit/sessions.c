@@ -5,7 +5,7 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include "../../tools/migscope/sessions.h"
+#include "../../tools/migscope/migrations.h"
 
 static char said[400];
 
@@ -39,7 +39,7 @@ static int note(const struct session *s, void *arg)
  * harvested; g: a container's bitmap is asked for; x: the VM ends; X: nothing is
  * known of it any more; r: the guest runs, as it does while something is on; .: nothing
  */
-static const char *play(const char *script, bool switches)
+static const char *play(const char *script, bool switches, struct migrations *counted)
 {
 	struct model_vm vm = { .id = 1, .info.tgid = 7, .alive = true, .has_ring = true, .has_log = true };
 	struct model_dev dev = { .id = 2, .pid = 7, .alive = true, .has_vfio = true, .vfio.knows = MS_VFIO_KNOWS_SCOPE };
@@ -81,15 +81,55 @@ static const char *play(const char *script, bool switches)
 			m.vms = 0;
 			break;
 		}
-		if (sessions_feed(s, &m, n, note, NULL))
+		if (counted ? migrations_feed(counted, &m) : sessions_feed(s, &m, n, note, NULL))
 			break;
 	}
 	sessions_free(s);
 	return said;
 }
 
+/* What is counted of a script: how many go on; of each outcome how many, their seconds, their bounds. */
+static const char *count(const char *script)
+{
+	struct migrations *g = migrations_new();
+	static char text[400];
+	size_t len;
+
+	play(script, true, g);
+	len = snprintf(text, sizeof(text), "%llu", g->running);
+	for (enum session_outcome o = 0; o < SESSION_OUTCOMES; o++) {
+		if (!migrations_count(g, o))
+			continue;
+		len += snprintf(text + len, sizeof(text) - len, " %llu:%s:%g:", migrations_count(g, o),
+				session_outcome_name(o), g->ended[o].seconds);
+		for (int i = 0; i < MIGRATIONS_BUCKETS; i++)
+			if (g->ended[o].bucket[i])
+				len += snprintf(text + len, sizeof(text) - len, "<%g", migrations_le[i]);
+		if (g->ended[o].bucket[MIGRATIONS_BUCKETS])
+			len += snprintf(text + len, sizeof(text) - len, "more");
+	}
+	migrations_free(g);
+	return text;
+}
+
 int main(void)
 {
+	static const struct {
+		const char *what, *script, *want;
+	} counted[] = {
+		{ "nothing", "....", "0" },
+		{ "one that goes on", ".Lhh", "1" },
+		{ "one that may have been cancelled yet", ".Lhl..", "0" },
+		{ "one that is known to be over", ".Lhl..x", "0 1:logging_off:3:<5" },
+		{ "one whose VM is gone, long ago", ".Lhl.x..X.....", "0 1:logging_off:3:<5" },
+		{ "one that took no longer than a bound", ".Lhhhl..x", "0 1:logging_off:5:<5" },
+		{ "one that took longer", ".Lhhhhl..x", "0 1:logging_off:6:<10" },
+		{ "one that is cancelled is no other", ".rLhlr..x", "0 1:ran_on:3:<5" },
+		{ "three, and one that goes on", ".rLhlrrLhl.Lhhhhhl..L", "1 2:logging_off:10:<5<10 1:ran_on:3:<5" },
+		{ "a VM that dies in it", ".Lhhx..", "0 1:vm_ended:4:<5" },
+		{ "no display's", ".D...d..x", "0" },
+		{ "but the migration beside it", ".D...Lhhl..d..x", "0 1:logging_off:4:<5" },
+	};
 	static const struct {
 		const char *what, *script, *want;
 		bool unseen;		/* the switching of logging is not */
@@ -129,12 +169,21 @@ int main(void)
 	int n = 0, failed = 0;
 
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
-		const char *got = play(row[i].script, !row[i].unseen);
+		const char *got = play(row[i].script, !row[i].unseen, NULL);
 		bool ok = !strcmp(got, row[i].want);
 
 		printf("%sok %d - %s\n", ok ? "" : "not ", ++n, row[i].what);
 		if (!ok)
 			printf("# %s: got %s, want %s\n", row[i].script, got, row[i].want);
+		failed += !ok;
+	}
+	for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++) {
+		const char *got = count(counted[i].script);
+		bool ok = !strcmp(got, counted[i].want);
+
+		printf("%sok %d - counted: %s\n", ok ? "" : "not ", ++n, counted[i].what);
+		if (!ok)
+			printf("# %s: got %s, want %s\n", counted[i].script, got, counted[i].want);
 		failed += !ok;
 	}
 	printf("1..%d\n", n);

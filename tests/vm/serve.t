@@ -15,6 +15,10 @@ serve --keep 10s
 for path in -/healthy -/ready; do
 	is "/$path" "$(curl -s -o /dev/null -w '%{http_code}' "$serve_url/$path")" 200
 done
+# migrations that are over, of all VMs
+over() { jq -s 'map(select(.name == "migscope_migrations_total") | .value) | add' "$TAP_TMP/scrape.json"; }
+scrape_all
+before=$(over)
 load_go ring
 load_to ring end
 # others may run VMs on this host, too
@@ -72,6 +76,17 @@ for ((i = 0; i < 100; i++)); do
 	sleep 0.2
 done
 is "and are gone after --keep" "$(jq -sr --arg vm "$vm" 'map(select(.labels.vm == $vm)) | length' "$TAP_TMP/scrape.json")" 0
+num "but it was a migration, which stays counted" "$(over)" -gt "$before"
+is "each of them has a duration" "$(jq -s 'map(select(.name == "migscope_migration_duration_seconds_count") | .value) | add' "$TAP_TMP/scrape.json")" "$(over)"
+# with others on this host one may be over in between
+for ((i = 0; i < 10; i++)); do
+	scrape_all
+	curl -sf "$serve_url/sample.json" >"$TAP_TMP/sample.json"
+	[ "$(jq '[.migrations.ended[].count] | add' "$TAP_TMP/sample.json")" != "$(over)" ] || break
+done
+is "/sample.json says the same" "$(jq -c '.migrations.ended | map_values(.count) | to_entries | map([.key, .value]) | sort' "$TAP_TMP/sample.json")" \
+	"$(jq -sc 'map(select(.name == "migscope_migrations_total") | [.labels.outcome, .value]) | sort' "$TAP_TMP/scrape.json")"
+ok "/sample.json is as SCHEMA.md says" tests/lib/schema.py tools/migscope/SCHEMA.md "$TAP_TMP/sample.json"
 
 # --- who it is
 for cap in CapPrm CapEff CapBnd CapInh CapAmb; do

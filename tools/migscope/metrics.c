@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "metrics_points.h"
+#include "migrations.h"
 #include "working_set.h"
 
 #include <stdio.h>
@@ -15,6 +16,8 @@ static const double time_le[] = {
 
 _Static_assert(BOUNDS(time_le) == MS_TIME_BUCKETS / 2 && BOUNDS(time_le) <= METRIC_BUCKETS,
 	       "the last bound stays the last");
+
+_Static_assert(MIGRATIONS_BUCKETS <= METRIC_BUCKETS, "each bound of a migration's duration has its place");
 
 static const double fill_le[] = { 0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1 };
 
@@ -263,6 +266,38 @@ QEMU_METRIC(qemu_expected, number(at->vm->qemu.expected_downtime_seconds))
 QEMU_METRIC(qemu_time, number(at->vm->qemu.total_seconds))
 QEMU_METRIC(qemu_downtime, number(at->vm->qemu.downtime_seconds))
 
+/* --- all VMs together */
+
+static void migrations_running(const struct metric_at *at)
+{
+	if (migrations_told(at->m, SESSION_VM_ENDED))
+		PUT(at, count(at->m->migrations->running));
+}
+
+static void migrations_ended(const struct metric_at *at)
+{
+	for (enum session_outcome o = 0; o < SESSION_OUTCOMES; o++)
+		if (migrations_told(at->m, o))
+			PUT(at, count(migrations_count(at->m->migrations, o)), session_outcome_name(o));
+}
+
+static void migration_time(const struct metric_at *at)
+{
+	for (enum session_outcome o = 0; o < SESSION_OUTCOMES; o++) {
+		struct metric_hist out = { .le = migrations_le, .buckets = MIGRATIONS_BUCKETS, .has_sum = true };
+
+		if (!migrations_told(at->m, o))
+			continue;
+		for (size_t i = 0; i <= MIGRATIONS_BUCKETS; i++) {
+			out.all += at->m->migrations->ended[o].bucket[i];
+			if (i < MIGRATIONS_BUCKETS)
+				out.count[i] = out.all;
+		}
+		out.sum = at->m->migrations->ended[o].seconds;
+		PUT(at, ((struct metric_value){ .kind = METRIC_HIST, .hist = &out }), session_outcome_name(o));
+	}
+}
+
 /* --- ourselves */
 
 static void vms(const struct metric_at *at)
@@ -337,6 +372,7 @@ SELF_METRIC(process_start, number(at->self->start_time))
 #define VFIO	"vfio"
 #define VDPA	"vdpa"
 #define QEMU	"qemu"
+#define SESSION	"sessions"
 #define SELF	"self"
 
 const struct metric metrics[] = {
@@ -490,6 +526,14 @@ const struct metric metrics[] = {
 	  QEMU, METRIC_VM, { NULL }, qemu_time },
 	{ "qemu_downtime_seconds", METRIC_GAUGE, "seconds", "QEMU's downtime, once it is over.",
 	  QEMU, METRIC_VM, { NULL }, qemu_downtime },
+
+	{ "migrations_running", METRIC_GAUGE, NULL, "Migrations that go on.",
+	  SESSION, METRIC_HOST, { NULL }, migrations_running },
+	{ "migrations", METRIC_COUNTER, NULL,
+	  "Migrations that are over, by what they came to; those of VMs that are gone, too.",
+	  SESSION, METRIC_HOST, { "outcome" }, migrations_ended },
+	{ "migration_duration_seconds", METRIC_HISTOGRAM, "seconds",
+	  "How long each of these migrations took, as far as samples tell.", SESSION, METRIC_HOST, { "outcome" }, migration_time },
 
 	{ "probe_attached", METRIC_GAUGE, NULL,
 	  "1: attached; 0: wanted, and missing or refused (migscope doctor says why).",

@@ -79,7 +79,7 @@ struct metric {
 	enum metric_type type;
 	const char *unit;	/* NULL: none */
 	const char *help;
-	const char *source;	/* which source brings it; "self": we do */
+	const char *source;	/* which source brings it; "sessions": several; "self": we do */
 	enum metric_scope scope;
 	const char *label[METRIC_LABELS + 1];
 	/* puts what there is; what is not measured has no series */

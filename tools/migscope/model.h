@@ -185,6 +185,8 @@ static inline enum model_measure model_vfio_measure(enum ms_vfio_op op)
 	return measure[op];
 }
 
+struct migrations;
+
 struct model {
 	double time;			/* Unix time, s */
 	__u64 now_ns;			/* CLOCK_MONOTONIC at the same moment */
@@ -198,6 +200,7 @@ struct model {
 	size_t vms;
 	struct model_dev *dev;		/* by id */
 	size_t devs;
+	const struct migrations *migrations;	/* owned by who counts them; NULL: nobody does */
 	const struct probe *probe;	/* owned by the BPF host */
 	size_t probes;
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "render_json.h"
+#include "migrations.h"
 
 #include <errno.h>
 #include <json-c/json.h>
@@ -277,6 +278,37 @@ static int put_line(FILE *out, struct json_object *o)
 	return err;
 }
 
+/* Those that are over, by what they came to: the same numbers as in /metrics. */
+static struct json_object *migrations_object(const struct model *m)
+{
+	struct json_object *o = json_object_new_object(), *ended = json_object_new_object();
+	const struct migrations *g = m->migrations;
+
+	for (enum session_outcome out = 0; out < SESSION_OUTCOMES; out++) {
+		struct json_object *t, *le, *count;
+		__u64 sum = 0;
+
+		if (!migrations_told(m, out))
+			continue;
+		t = json_object_new_object();
+		le = json_object_new_array();
+		count = json_object_new_array();
+		for (size_t i = 0; i < MIGRATIONS_BUCKETS; i++) {
+			sum += g->ended[out].bucket[i];
+			json_object_array_add(le, json_object_new_int(migrations_le[i]));
+			json_object_array_add(count, json_object_new_uint64(sum));
+		}
+		json_add_u64(t, "count", migrations_count(g, out));
+		json_add_double(t, "seconds", g->ended[out].seconds);
+		json_add(t, "le", le);
+		json_add(t, "count_le", count);
+		json_add(ended, session_outcome_name(out), t);
+	}
+	json_add_u64(o, "running", g->running);
+	json_add(o, "ended", ended);
+	return o;
+}
+
 int render_json(FILE *out, const struct model *m, bool final)
 {
 	static const char *const lost[MS_SELF_COUNT] = {
@@ -308,6 +340,8 @@ int render_json(FILE *out, const struct model *m, bool final)
 		json_object_array_add(list, vm_object(m, &m->vm[i]));
 	json_add(o, "vms", list);
 	json_add(o, "devices", json_devices(m));
+	if (m->migrations)
+		json_add(o, "migrations", migrations_object(m));
 
 	list = json_object_new_array();
 	for (size_t i = 0; i < m->probes; i++) {

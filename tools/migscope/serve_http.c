@@ -4,6 +4,7 @@
 #include "bpf_host.h"
 #include "clock.h"
 #include "kernel_info.h"
+#include "migrations.h"
 #include "outlook.h"
 #include "render.h"
 #include "vm_names.h"
@@ -26,6 +27,7 @@
 #define ANSWER_S		30	/* who reads more slowly is cut off */
 #define FRESH_S			0.2	/* a sample as old as this is good enough for the next scrape */
 #define STALE_S			5	/* without scrapes we look as often: VMs come and go */
+#define BUSY_S			0.9	/* and while a migration goes on: its duration is as exact */
 
 struct connection {
 	int fd;			/* -1: free */
@@ -46,6 +48,7 @@ struct server {
 	struct bpf_host *host;
 	struct vm_names *names;
 	struct outlook *outlook;	/* NULL: no forecasts */
+	struct migrations *migrations;
 	struct model now;
 	double sampled;		/* CLOCK_MONOTONIC, s; 0: never */
 	int err;		/* of the last sample */
@@ -86,6 +89,11 @@ static int sample(struct server *s, double age)
 		return s->err;
 	if (s->outlook)
 		outlook_feed(s->outlook, &next);
+	s->err = migrations_feed(s->migrations, &next);
+	if (s->err) {
+		model_free(&next);
+		return s->err;
+	}
 	next.interval = s->samples ? next.elapsed - before : 0;
 	model_free(&s->now);
 	s->now = next;
@@ -425,7 +433,7 @@ static int run(struct server *s, int helper)
 		}
 		cut_off_slow(s);
 		pthread_mutex_lock(&s->lock);
-		sample(s, STALE_S);
+		sample(s, s->migrations->running ? BUSY_S : STALE_S);
 		pthread_mutex_unlock(&s->lock);
 	}
 }
@@ -456,7 +464,8 @@ int serve_http(int listener, int helper, const struct serve_options *o)
 		s.connection[i].fd = -1;
 	s.names = names_new();
 	s.outlook = o->bandwidth > 0 ? outlook_new(o->bandwidth, o->downtime) : NULL;
-	if (!s.names || (o->bandwidth > 0 && !s.outlook)) {
+	s.migrations = migrations_new();
+	if (!s.names || !s.migrations || (o->bandwidth > 0 && !s.outlook)) {
 		err = -ENOMEM;
 		goto out;
 	}
@@ -487,5 +496,6 @@ out:
 	bpf_host_close(s.host);
 	vm_names_free(s.names);
 	outlook_free(s.outlook);
+	migrations_free(s.migrations);
 	return err ? MS_EXIT_FAILURE : MS_EXIT_OK;
 }
