@@ -67,6 +67,17 @@ _Static_assert(sizeof(struct ms_vfio) == sizeof(struct ms_owner) + 8 +
 #define MS_VFIO_NAME_LEN	40	/* of a device: a UUID, most often */
 
 /* enum vfio_device_mig_state of the user API, in its order */
+enum ms_vfio_state {
+	MS_VFIO_ERROR,
+	MS_VFIO_STOPPED,
+	MS_VFIO_RUNNING,
+	MS_VFIO_STOP_COPY,
+	MS_VFIO_RESUMING,
+	MS_VFIO_RUNNING_P2P,
+	MS_VFIO_PRE_COPY,
+	MS_VFIO_PRE_COPY_P2P,
+};
+
 #define MS_VFIO_STATE_NAMES						\
 	"error", "stop", "running", "stop_copy", "resuming", "running_p2p", "pre_copy",	\
 	"pre_copy_p2p"

@@ -46,7 +46,7 @@ class Recording:
     def at(self, vm, name, op, sample):
         if isinstance(vm, tuple):
             row = self.db.execute("SELECT value FROM value, series s WHERE series = s.id AND s.name = ? AND"
-                                  " ifnull(json_extract(labels, '$.op'), ifnull(json_extract(labels, '$.result'), '')) = ?"
+                                  " coalesce(json_extract(labels, '$.op'), json_extract(labels, '$.result'), json_extract(labels, '$.state'), '') = ?"
                                   " AND json_extract(labels, '$.vm') = ? AND json_extract(labels, '$.dev') = ?"
                                   " AND sample <= ? ORDER BY sample DESC LIMIT 1", (name, op, *vm, sample)).fetchone()
             return row and row[0]
@@ -114,6 +114,10 @@ class Recording:
                     s = [r for r in (rate('vfio_dirty_get_seconds_sum', op) for op in ('get', 'unmap')) if r is not None]
                     n = [r for r in (rate('vfio_dirty_get_seconds_count', op) for op in ('get', 'unmap')) if r is not None]
                     value = 1e3 * sum(s) / sum(n) if s and n and sum(n) else None
+                elif panel in ('saving', 'stopped'):
+                    states = ('pre_copy', 'pre_copy_p2p', 'stop_copy') if panel == 'saving' else ('stop', 'stop_copy', 'resuming', 'error')
+                    known = [r for r in (rate('vfio_migration_state_seconds', state) for state in states) if r is not None]
+                    value = 100 * sum(known) if known else None
                 elif panel == 'kicks':
                     value = rate('vdpa_vq_kicks')
                 elif panel not in ('used', 'table', 'pinned'):
@@ -174,6 +178,9 @@ def report(path, page, shots):
         sessions = b.value('migscope.report.sessions')
         want = sorted(d['dev'] for s in sessions for d in s.get('devices', [])) + sorted(
             'QEMU says' for s in sessions if 'qemu' in s) + sorted('Who waited' for s in sessions if 'threads' in s)
+        states = b.value("[...document.querySelectorAll('.session .part td')].map(e => e.textContent)")
+        want_states = [f'in {state}' for s in sessions for d in s.get('devices', []) for state in d.get('seconds_in', {})]
+        result(sorted(t for t in states if t.startswith('in ')) == sorted(want_states), 'devices have their migration states', (states, want_states))
         titles = b.value("[...document.querySelectorAll('.session h4')].map(e => e.textContent)")
         result(all(titles.count(w) == want.count(w) for w in want), 'devices, threads and QEMU have their parts', (titles, want))
         keyboard(b)

@@ -72,7 +72,7 @@ VDPA = {
 DEVICE = {'vm': TEXT, 'dev': TEXT, 'id': COUNT, 'pid': COUNT, 'alive': BOOL, 'vhost_iotlb?': IOTLB, 'vfio?': VFIO,
           'migration?': MIGRATION, 'vdpa?': VDPA}
 TIMES = {'count': COUNT, 'seconds': SECONDS, 'le': list, 'count_le': list}
-OUTCOMES = ('logging_off', 'vm_ended', 'idle', 'tracking_off', 'ran_on')
+OUTCOMES = ('logging_off', 'vm_ended', 'idle', 'tracking_off', 'ran_on', 'devices_stopped', 'device_error')
 MIGRATIONS = {'running': COUNT, 'ended': {outcome + '?': TIMES for outcome in OUTCOMES}}
 LINE = {
     'schema': (1,), 'time': SECONDS, 'elapsed': SECONDS, 'interval': SECONDS, 'final': BOOL, 'exact': BOOL,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * recording FILE [read] - a recording of a minute that never was, by the recorder itself: two
- * migrations at once, one of them of a VM that dies, a display, a gap, a clock that is
- * set, a VM that is started again. One sample a second, Unix time 1700000000 and on. With
+ * migrations at once, one of them of a VM that dies, a display, a device that is migrated, a
+ * gap, a clock that is set, a VM that is started again. One sample a second, Unix time 1700000000 and on. With
  * `read` somebody reads it for longer than is waited for.
  */
 #include <sqlite3.h>
@@ -81,7 +81,23 @@ static void live(struct model_vm *vm, int t)
 		dirtied(again, 500, 0);
 }
 
-/* Devices of the first and of the second: one with an IOTLB, one that pins. */
+/* What a VFIO device of the first is in, in the second that ends at @t; that of the second runs. */
+static void live_states(struct ms_vfio_mig *mig, struct ms_vfio_mig *runs, int t)
+{
+	enum ms_vfio_state state = t <= 5 ? MS_VFIO_RUNNING : t < 25 ? MS_VFIO_PRE_COPY :
+				   t == 25 ? MS_VFIO_STOP_COPY : MS_VFIO_STOPPED;
+
+	mig->since_ns = 1;
+	mig->state = state;
+	if (t && t < 35)
+		mig->in_ns[state] += 1000000000;
+	runs->since_ns = 1;
+	runs->state = MS_VFIO_RUNNING;
+	if (t && t < 30)
+		runs->in_ns[MS_VFIO_RUNNING] += 1000000000;
+}
+
+/* Devices of the first and of the second: one with an IOTLB, one that pins, two that can migrate. */
 static void live_devices(struct model_dev *dev, int t)
 {
 	if (t > 5 && t < 40) {
@@ -90,6 +106,7 @@ static void live_devices(struct model_dev *dev, int t)
 		dev[0].iotlb.service.sum_ns += 10 * 20000000ULL;
 		dev[0].iotlb.entries = 1000 + 10 * t;
 	}
+	live_states(&dev[2].mig, &dev[3].mig, t);
 	if (t > 10 && t < 30) {
 		dev[1].vfio.op[MS_VFIO_PIN].calls += 4;
 		dev[1].vfio.op[MS_VFIO_PIN].time.bucket[5] += 4;
@@ -129,11 +146,13 @@ static int read_meanwhile(const char *path, int t)
 
 int main(int argc, char **argv)
 {
-	static struct model_dev dev[2];
+	static const char *const dev_name[] = { "vhost-net-0", "container-0", "00000000-0000-4000-8000-00000000000a",
+						"00000000-0000-4000-8000-00000000000b" };
+	static struct model_dev dev[4];
 	struct model_thread thread[2] = { { .name = "CPU N/KVM" }, { .name = "live_migration" } };
 	static const char *const name[] = { "one", "two </script><b>&", "screen", "one" };
 	struct model_vm vm[4] = { 0 };
-	struct model m = { .vm = vm, .dev = dev, .devs = 2 };
+	struct model m = { .vm = vm, .dev = dev, .devs = 4 };
 	struct recording *r;
 
 	if (argc < 2 || recording_new(argv[1], "migscope record, as a test", 1, &r))
@@ -150,14 +169,14 @@ int main(int argc, char **argv)
 		vm[i].ring.size = 4096;
 		vm[i].ring.soft_limit = 4032;
 	}
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 4; i++) {
 		dev[i].id = 10 + i;
-		dev[i].pid = 100 + i;
+		dev[i].pid = 100 + i % 2;
 		dev[i].alive = true;
-		strcpy(dev[i].vm, name[i]);
-		strcpy(dev[i].dev, i ? "container-0" : "vhost-net-0");
+		strcpy(dev[i].vm, name[i % 2]);
+		strcpy(dev[i].dev, dev_name[i]);
 	}
-	dev[0].has_iotlb = dev[1].has_vfio = true;
+	dev[0].has_iotlb = dev[1].has_vfio = dev[2].has_mig = dev[3].has_mig = true;
 	dev[0].iotlb.limit = 2048;
 	vm[0].thread = thread;
 	vm[0].threads = 2;

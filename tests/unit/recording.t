@@ -31,6 +31,9 @@ is "who waited" "$(report '.sessions[0].threads | map([.thread, .op, .seconds])'
 	'[["CPU N/KVM","stall",0.15],["live_migration","reset",0.042]]'
 is "devices: misses and their time; pins, GETs" "$(report '.sessions[0:2] | map(.devices[0] | [.dev, .iotlb_misses, .iotlb_miss_seconds, .pins, .dirty_gets, .pinned_pages])')" \
 	'[["vhost-net-0",200,4,null,null,null],["container-0",null,null,76,19,1216]]'
+is "devices: time in each migration state" "$(report '.sessions[0:2] | map(.devices | map([.dev, .seconds_in]) | .[1:])')" \
+	'[[["00000000-0000-4000-8000-00000000000a",{"running":1,"pre_copy":19,"stop_copy":1}]],[]]'
+is "of a device that only runs there is nothing to say" "$(report '.sessions[1].devices | map(.dev)')" '["container-0"]'
 is "QEMU's own figures, once it has worked them out" "$(report '.sessions[0].qemu | [.status, .rounds, .migration_seconds, .downtime_seconds]')" '["completed",5,20.5,0.25]'
 is "rounds, as QEMU counts them" "$(report '.sessions[0] | [.bill.rounds, (.syncs | length), .syncs[1].pages]')" '[5,5,5000]'
 is "rounds of a bitmap, by its GETs" "$(report '.sessions[1] | [.bill.rounds, .syncs[1].pages]')" '[19,300]'
@@ -45,6 +48,7 @@ text=$("$migscope" report "$db")
 is "text: status" "$?" 0
 like "text: a display is told apart" "$text" 'screen: logging of a display, no migration'
 like "text: the bill" "$text" 'pages dirtied +21000'
+like "text: a device's migration states" "$text" 'in pre_copy +19.000000 s.*in stop_copy +1.000000 s'
 unlike "text: a recording that is whole does not say otherwise" "$text" INCOMPLETE
 
 # --- somebody reads it while it is written, for longer than is waited for
@@ -55,7 +59,7 @@ is "with a reader: nothing is missing" \
 # --- the page
 "$migscope" report --html "$TAP_TMP/r.html" "$db"
 is "--html: status" "$?" 0
-PANELS=13 HOLES=1 tests/lib/plots.py report "$db" "$TAP_TMP/r.html" build/shots >"$TAP_TMP/plots"
+PANELS=15 HOLES=1 tests/lib/plots.py report "$db" "$TAP_TMP/r.html" build/shots >"$TAP_TMP/plots"
 is "the page in a browser: status" "$?" 0
 is "the page in a browser: what differs" "$(grep '^not ok' "$TAP_TMP/plots")" ''
 num "the page in a browser: all was looked at" "$(grep -c '^ok' "$TAP_TMP/plots")" -ge 35

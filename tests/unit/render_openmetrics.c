@@ -182,6 +182,7 @@ static void run(struct model *m, struct metric_self *self, __u64 step)
 	scale(&dev->iotlb.evictions, sizeof(dev->iotlb.evictions), step);
 	scale(&dev->iotlb.service, sizeof(dev->iotlb.service), step);
 	scale(dev->vfio.op, sizeof(dev->vfio.op), step);
+	scale(dev->mig.in_ns, sizeof(dev->mig.in_ns), step);
 	scale(dev->vdpa.op, sizeof(dev->vdpa.op), step);
 	scale(&dev->vdpa.kicks, sizeof(dev->vdpa.kicks), step);
 	scale(m->self, sizeof(m->self), step);

@@ -37,13 +37,17 @@ static int note(const struct session *s, void *arg)
 /*
  * L l: all logging on, off; D d: that of a display; T t: VFIO's tracking on, off; h: pages are
  * harvested; g: a container's bitmap is asked for; x: the VM ends; X: nothing is
- * known of it any more; r: the guest runs, as it does while something is on; .: nothing
+ * known of it any more, V: it is there again; r: the guest runs, as it does while something is on; .: nothing. Of
+ * a device that can migrate: P, S: to pre-copy, stop-and-copy; s, R, E, I: it stops, runs, fails,
+ * is one that resumes; Q, Z: through those that save and to stop, to run, between two samples
  */
 static const char *play(const char *script, bool switches, struct migrations *counted)
 {
 	struct model_vm vm = { .id = 1, .info.tgid = 7, .alive = true, .has_ring = true, .has_log = true };
 	struct model_dev dev = { .id = 2, .pid = 7, .alive = true, .has_vfio = true, .vfio.knows = MS_VFIO_KNOWS_SCOPE };
-	struct model m = { .vm = &vm, .vms = 1, .dev = &dev, .devs = 1 };
+	struct model_dev devs[2] = { dev, { .id = 3, .pid = 7, .alive = true } };
+	struct model m = { .vm = &vm, .vms = 1, .dev = devs, .devs = 2 };
+	struct ms_vfio_mig *mig = &devs[1].mig;
 	struct sessions *s = sessions_new();
 
 	m.measured[MEASURE_LOG_TOGGLE] = switches;
@@ -63,13 +67,13 @@ static const char *play(const char *script, bool switches, struct migrations *co
 			break;
 		case 'T':
 		case 't':
-			dev.vfio.tracking = script[n - 1] == 'T';
+			devs[0].vfio.tracking = script[n - 1] == 'T';
 			break;
 		case 'h':
 			vm.ring.pushes += 100;
 			break;
 		case 'g':
-			dev.vfio.op[MS_VFIO_GET].calls++;
+			devs[0].vfio.op[MS_VFIO_GET].calls++;
 			break;
 		case 'r':
 			vm.guest_ticks++;
@@ -77,9 +81,40 @@ static const char *play(const char *script, bool switches, struct migrations *co
 		case 'x':
 			vm.alive = false;
 			break;
-		case 'X':
-			m.vms = 0;
+		case 'P':
+			mig->state = MS_VFIO_PRE_COPY;
 			break;
+		case 'S':
+			mig->state = MS_VFIO_STOP_COPY;
+			break;
+		case 'Q':
+			mig->in_ns[MS_VFIO_PRE_COPY] += 1000;
+			mig->in_ns[MS_VFIO_STOP_COPY] += 1000;
+			/* fallthrough */
+		case 's':
+			mig->state = MS_VFIO_STOPPED;
+			break;
+		case 'Z':
+			mig->in_ns[MS_VFIO_PRE_COPY_P2P] += 1000;
+			/* fallthrough */
+		case 'R':
+			mig->state = MS_VFIO_RUNNING;
+			break;
+		case 'E':
+			mig->state = MS_VFIO_ERROR;
+			break;
+		case 'I':
+			mig->state = MS_VFIO_RESUMING;
+			break;
+		case 'X':
+		case 'V':
+			m.vms = script[n - 1] == 'V';
+			break;
+		}
+		if (strpbrk(script, "PSQZsREI")) {
+			devs[1].has_mig = true;
+			mig->since_ns = 1;
+			mig->in_ns[mig->state] += 500;
 		}
 		if (counted ? migrations_feed(counted, &m) : sessions_feed(s, &m, n, note, NULL))
 			break;
@@ -128,6 +163,8 @@ int main(void)
 		{ "three, and one that goes on", ".rLhlrrLhl.Lhhhhhl..L", "1 2:logging_off:10:<5<10 1:ran_on:3:<5" },
 		{ "a VM that dies in it", ".Lhhx..", "0 1:vm_ended:4:<5" },
 		{ "no display's", ".D...d..x", "0" },
+		{ "a device that stops", "R.PSs..x", "0 1:devices_stopped:3:<5" },
+		{ "a device that fails, and one that is cancelled", "R.PE.R.PR", "0 1:ran_on:2:<2 1:device_error:2:<2" },
 		{ "but the migration beside it", ".D...Lhhl..d..x", "0 1:logging_off:4:<5" },
 	};
 	static const struct {
@@ -162,8 +199,30 @@ int main(void)
 		{ "VFIO first, then logging: one", "..TLhhlt.", "1:migration:logging:logging_off:2-7" },
 		{ "logging first, then VFIO: one", "..LThhtl.", "1:migration:logging:logging_off:2-8" },
 		{ "VFIO's tracking outlasts logging: no second one", "..LThhl.t", "1:migration:logging:logging_off:2-7" },
+		{ "a device's states alone", "R.PPSs..", "1:migration:device_states:devices_stopped:2-6" },
+		{ "which are over", "R.PSs.x.", "1:migration:device_states:devices_stopped!:2-5" },
+		{ "states alone, going on", "R.PP", "1:migration:device_states:running:2-4" },
+		{ "states alone, cancelled", "R.PPR..", "1:migration:device_states:ran_on!:2-5" },
+		{ "states alone, stopped and started again", "R.PSs.R.", "1:migration:device_states:ran_on!:2-5" },
+		{ "states alone, a device that fails", "R.PE..R", "1:migration:device_states:device_error!:2-4" },
+		{ "states alone, a VM that dies in it", "R.PSx..", "1:migration:device_states:vm_ended!:2-5" },
+		{ "states alone, gone through between two samples", "R.Q..", "1:migration:device_states:devices_stopped:2-3" },
+		{ "and cancelled", "R.Z..Q", "1:migration:device_states:ran_on!:2-3 2:migration:device_states:devices_stopped:5-6" },
+		{ "one that arrives is none that leaves", "RsIIsR..", "" },
+		{ "a device that is found in the middle of it", "PP.s.", "" },
+		{ "a device that did it before its VM was there", "XPs.V..", "" },
+		{ "states first, then logging: one", "R.PLhhlSs.", "1:migration:logging:logging_off:2-7" },
+		{ "logging first, then states: one", "R.LPhSsl..", "1:migration:logging:logging_off:2-8" },
+		{ "states first, then VFIO's tracking: one", "R.PTggSst.", "1:migration:tracking:tracking_off:2-9" },
+		{ "states outlast logging: no second one", "R.LPhlPPs.", "1:migration:logging:logging_off:2-6" },
+		{ "cancelled, of a guest that idles: its device runs on", "R.LhlR..", "1:migration:logging:ran_on!:2-5" },
+		{ "cancelled: its device runs a moment later", "R.LPhlPR.", "1:migration:logging:ran_on!:2-6" },
+		{ "a device that fails in it", "R.LPEl..", "1:migration:logging:device_error!:2-6" },
+		{ "a device that failed before it", "E.LhhlR.", "1:migration:logging:ran_on!:2-6" },
+		{ "a display's, of a guest with a device that runs", "R.D.d..", "1:display:logging:logging_off!:2-5" },
 		{ "without switching: by what is harvested", "..hhhh.....", "1:migration:harvests:idle!:2-6", true },
 		{ "without switching: twice", "..hh.....hh.....", "1:migration:harvests:idle!:2-4 2:migration:harvests:idle!:9-11", true },
+		{ "without switching: what is harvested, then states", "R.hPhSs....", "1:migration:device_states:devices_stopped:2-7", true },
 		{ "without switching: VFIO's bitmaps count as well", "..hgg.....", "1:migration:harvests:idle!:2-5", true },
 	};
 	int n = 0, failed = 0;

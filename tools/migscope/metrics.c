@@ -281,12 +281,13 @@ static void migrations_ended(const struct metric_at *at)
 			PUT(at, count(migrations_count(at->m->migrations, o)), session_outcome_name(o));
 }
 
+/* Only of outcomes that there were: each has many series. */
 static void migration_time(const struct metric_at *at)
 {
 	for (enum session_outcome o = 0; o < SESSION_OUTCOMES; o++) {
 		struct metric_hist out = { .le = migrations_le, .buckets = MIGRATIONS_BUCKETS, .has_sum = true };
 
-		if (!migrations_told(at->m, o))
+		if (!migrations_told(at->m, o) || !migrations_count(at->m->migrations, o))
 			continue;
 		for (size_t i = 0; i <= MIGRATIONS_BUCKETS; i++) {
 			out.all += at->m->migrations->ended[o].bucket[i];

@@ -65,6 +65,7 @@ __u64 migrations_count(const struct migrations *g, enum session_outcome outcome)
 bool migrations_told(const struct model *m, enum session_outcome outcome)
 {
 	bool logging = m->measured[MEASURE_LOG_TOGGLE], tracking = m->measured[MEASURE_VFIO_STATE];
+	bool states = m->measured[MEASURE_VFIO_MIG];
 	bool harvests = m->measured[MEASURE_RING] || m->measured[MEASURE_LOG_GET] ||
 			m->measured[MEASURE_LOG_CLEAR] || m->measured[MEASURE_VFIO_GET];
 
@@ -77,11 +78,14 @@ bool migrations_told(const struct model *m, enum session_outcome outcome)
 	case SESSION_TRACKING_OFF:
 		return tracking;
 	case SESSION_RAN_ON:
-		return logging || tracking;
+		return logging || tracking || states;
+	case SESSION_DEVICES_STOPPED:
+	case SESSION_DEVICE_ERROR:
+		return states;
 	case SESSION_IDLE:
 		return harvests;
 	case SESSION_VM_ENDED:
-		return logging || tracking || harvests;
+		return logging || tracking || states || harvests;
 	default:
 		/* it goes on, or is a display's */
 		return false;

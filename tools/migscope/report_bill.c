@@ -102,6 +102,20 @@ static struct json_object *device_of(struct json_object *list, const char *dev)
 	return o;
 }
 
+/* What it spent in a migration state. */
+static void add_state(const struct view *v, struct json_object *s, struct json_object *list)
+{
+	double seconds = grown(v, member(s, "points"), v->last);
+	struct json_object *labels = member(s, "labels"), *o;
+
+	if (seconds <= 0)
+		return;
+	o = device_of(list, text(labels, "dev"));
+	if (!member(o, "seconds_in"))
+		json_object_object_add(o, "seconds_in", json_object_new_object());
+	add(member(o, "seconds_in"), text(labels, "state"), seconds);
+}
+
 static void add_device_line(const struct view *v, struct json_object *s, struct json_object *list)
 {
 	struct json_object *labels = member(s, "labels"), *points = member(s, "points"), *o;
@@ -122,10 +136,13 @@ static void add_device_line(const struct view *v, struct json_object *s, struct 
 /* Has anything happened with it? */
 static bool was_used(struct json_object *device)
 {
+	struct json_object *states = member(device, "seconds_in");
+
 	for (size_t i = 0; i < sizeof(device_lines) / sizeof(device_lines[0]); i++)
 		if (!device_lines[i].last && number(device, device_lines[i].key) > 0)
 			return true;
-	return false;
+	/* that it ran is nothing */
+	return states && json_object_object_length(states) > (member(states, "running") ? 1 : 0);
 }
 
 /*
@@ -139,7 +156,11 @@ static void add_devices(const struct view *v, struct json_object *session)
 	for (size_t i = 0; i < length(v->report, "host"); i++) {
 		struct json_object *s = item(v->report, "host", i), *labels = member(s, "labels");
 
-		if (member(labels, "dev") && !strcmp(text(labels, "vm"), text(v->vm, "name")))
+		if (!member(labels, "dev") || strcmp(text(labels, "vm"), text(v->vm, "name")))
+			continue;
+		if (!strcmp(text(s, "name"), "vfio_migration_state_seconds"))
+			add_state(v, s, list);
+		else
 			add_device_line(v, s, list);
 	}
 	for (size_t i = json_object_array_length(list); i-- > 0;)

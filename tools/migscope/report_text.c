@@ -2,6 +2,7 @@
 #include "report.h"
 #include "report_get.h"
 
+#include <migscope/vfio.h>
 #include <stdbool.h>
 #include <string.h>
 #include <time.h>
@@ -125,6 +126,21 @@ static const struct line device_lines[] = {
 	{ "scope_full", "all that is mapped counts as dirty", "", 1 },
 };
 
+/* What a device spent in each of its migration states. */
+static void put_states(FILE *out, struct json_object *seconds_in)
+{
+	static const char *const state[MS_VFIO_STATES] = { MS_VFIO_STATE_NAMES };
+	static const int order[MS_VFIO_STATES] = { MS_VFIO_STATE_ORDER };
+	char what[32];
+
+	for (int i = 0; i < MS_VFIO_STATES; i++) {
+		struct line l = { state[order[i]], what, "s", 1 };
+
+		snprintf(what, sizeof(what), "in %s", l.key);
+		put_line(out, seconds_in, &l, "  ");
+	}
+}
+
 static void put_devices(FILE *out, struct json_object *s)
 {
 	for (size_t i = 0; i < length(s, "devices"); i++) {
@@ -134,6 +150,7 @@ static void put_devices(FILE *out, struct json_object *s)
 		for (size_t k = 0; k < sizeof(device_lines) / sizeof(device_lines[0]); k++)
 			if (number(d, device_lines[k].key) != 0)
 				put_line(out, d, &device_lines[k], "  ");
+		put_states(out, member(d, "seconds_in"));
 	}
 }
 
@@ -160,6 +177,8 @@ static void put_session(FILE *out, struct json_object *s)
 		{ "overtaken", "until a migration began beside it" },
 		{ "tracking_off", "until its devices were tracked no more" },
 		{ "ran_on", "cancelled or failed: the guest ran on here" },
+		{ "devices_stopped", "until its devices were stopped" },
+		{ "device_error", "failed: a device of it is in error" },
 	};
 	const char *how = "";
 	bool happened = true;
@@ -173,6 +192,8 @@ static void put_session(FILE *out, struct json_object *s)
 		stamp(begin, sizeof(begin), number(s, "begin")), number(s, "seconds"), how);
 	if (!strcmp(text(s, "recognised_by"), "tracking"))
 		fprintf(out, "    (recognised by VFIO's tracking of its devices)\n");
+	if (!strcmp(text(s, "recognised_by"), "device_states"))
+		fprintf(out, "    (recognised by the migration states of its devices)\n");
 	if (!strcmp(text(s, "recognised_by"), "harvests"))
 		fprintf(out, "    (recognised by what was harvested: the switching of logging was not seen)\n");
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {

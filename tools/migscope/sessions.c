@@ -14,6 +14,8 @@ struct seen {
 	__u64 harvests;		/* resets, GETs, CLEARs, and pages pushed */
 	__u64 on, off, on_pages, off_pages;
 	unsigned int tracking;	/* containers whose pages are tracked */
+	unsigned int saving, running, failed;	/* devices that can migrate */
+	__u64 saved_ns;		/* that they were saving, so far */
 	bool alive;
 };
 
@@ -22,6 +24,7 @@ struct watched {
 	struct seen last;
 	bool in_session, here;
 	unsigned long nth;	/* of the last sample that it was in */
+	bool saved;		/* a device was saving in the session */
 	__u64 level;		/* slots that were logged before the session: a display's, as a rule */
 	double harvested;	/* elapsed, s, when there was a harvest last */
 	__u64 guest_ticks;	/* when the session ended */
@@ -57,14 +60,14 @@ const char *session_kind_name(enum session_kind kind)
 const char *session_outcome_name(enum session_outcome outcome)
 {
 	static const char *const name[] = { "running", "logging_off", "vm_ended", "idle", "tracking_off", "overtaken",
-					    "ran_on" };
+					    "ran_on", "devices_stopped", "device_error" };
 
 	return name[outcome];
 }
 
 const char *session_by_name(enum session_by by)
 {
-	static const char *const name[] = { "harvests", "logging", "tracking" };
+	static const char *const name[] = { "harvests", "logging", "tracking", "device_states" };
 
 	return name[by];
 }
@@ -86,6 +89,20 @@ static struct watched *find(struct sessions *s, __u64 vm)
 	return w;
 }
 
+/* What a device that can migrate is in, and has been in; what it came from before us is not known. */
+static void look_at_device(const struct model_dev *d, struct seen *seen)
+{
+	const struct ms_vfio_mig *v = &d->mig;
+
+	seen->saved_ns += v->in_ns[MS_VFIO_PRE_COPY] + v->in_ns[MS_VFIO_PRE_COPY_P2P] + v->in_ns[MS_VFIO_STOP_COPY];
+	if (!d->alive || !v->since_ns)
+		return;
+	seen->saving += v->state == MS_VFIO_PRE_COPY || v->state == MS_VFIO_PRE_COPY_P2P ||
+			v->state == MS_VFIO_STOP_COPY;
+	seen->running += v->state == MS_VFIO_RUNNING;
+	seen->failed += v->state == MS_VFIO_ERROR;
+}
+
 static struct seen look(const struct model *m, const struct model_vm *vm)
 {
 	struct seen seen = {
@@ -98,10 +115,12 @@ static struct seen look(const struct model *m, const struct model_vm *vm)
 		.alive = vm->alive,
 	};
 
-	/* containers are its process's */
+	/* containers and devices are its process's */
 	for (size_t i = 0; i < m->devs; i++) {
 		const struct model_dev *d = &m->dev[i];
 
+		if (d->has_mig && d->pid == vm->info.tgid)
+			look_at_device(d, &seen);
 		if (!d->has_vfio || d->pid != vm->info.tgid)
 			continue;
 		seen.harvests += d->vfio.op[MS_VFIO_GET].calls;
@@ -136,6 +155,7 @@ static int begin(struct sessions *s, struct watched *w, const struct seen *now, 
 	int err = settle(s, w);
 
 	w->in_session = true;
+	w->saved = false;
 	w->level = w->last.on - w->last.off;
 	w->session = (struct session){
 		.nth = ++s->count,
@@ -165,15 +185,27 @@ static bool overtakes(const struct watched *w, const struct seen *now, unsigned 
 	       w->session.begin + 2 < nth && kind_of(&both) == SESSION_MIGRATION;
 }
 
+/* One that ended as @as, as far as its guest stands still: its devices may know better. */
+static enum session_outcome with_devices(const struct watched *w, const struct seen *now, enum session_outcome as)
+{
+	if (w->session.kind == SESSION_DISPLAY)
+		return as;
+	if (w->saved && now->failed)
+		return SESSION_DEVICE_ERROR;
+	return now->running ? SESSION_RAN_ON : as;
+}
+
 /* How a session that goes on at @now may have ended. */
 static enum session_outcome outcome(const struct watched *w, const struct seen *now, double elapsed)
 {
 	if (!now->alive)
 		return SESSION_VM_ENDED;
 	if (w->session.by == SESSION_BY_LOGGING && now->off != w->last.off && now->on - now->off <= w->level)
-		return SESSION_LOGGING_OFF;
+		return with_devices(w, now, SESSION_LOGGING_OFF);
 	if (w->session.by == SESSION_BY_TRACKING && !now->tracking)
-		return SESSION_TRACKING_OFF;
+		return with_devices(w, now, SESSION_TRACKING_OFF);
+	if (w->session.by == SESSION_BY_STATES && !now->saving)
+		return with_devices(w, now, SESSION_DEVICES_STOPPED);
 	if (w->session.by == SESSION_BY_HARVESTS && elapsed - w->harvested > IDLE_S)
 		return SESSION_IDLE;
 	return SESSION_RUNNING;
@@ -183,14 +215,29 @@ static enum session_outcome outcome(const struct watched *w, const struct seen *
 static bool may_run_on(const struct session *session)
 {
 	return session->kind == SESSION_MIGRATION &&
-	       (session->outcome == SESSION_LOGGING_OFF || session->outcome == SESSION_TRACKING_OFF);
+	       (session->outcome == SESSION_LOGGING_OFF || session->outcome == SESSION_TRACKING_OFF ||
+		session->outcome == SESSION_DEVICES_STOPPED);
 }
 
 /* Was the guest of a migration that ended here meant to be elsewhere now, and is not? */
-static bool runs_on(const struct watched *w, const struct model_vm *vm, double elapsed)
+static bool runs_on(const struct watched *w, const struct seen *now, const struct model_vm *vm, double elapsed)
 {
 	return !w->in_session && w->session.nth && !w->session.settled && may_run_on(&w->session) &&
-	       vm->guest_ticks > w->guest_ticks && elapsed - w->session.ended <= RUN_ON_S;
+	       (vm->guest_ticks > w->guest_ticks || now->running) && elapsed - w->session.ended <= RUN_ON_S;
+}
+
+/*
+ * Which of them a VMM switches first is its own business: a session goes by that whose end is
+ * the most exact.
+ */
+static enum session_by better(const struct watched *w, const struct seen *now, bool saves)
+{
+	if (w->session.by != SESSION_BY_LOGGING && w->session.by != SESSION_BY_HARVESTS && now->on != w->last.on)
+		return SESSION_BY_LOGGING;
+	if ((w->session.by == SESSION_BY_HARVESTS || w->session.by == SESSION_BY_STATES) &&
+	    now->tracking > w->last.tracking)
+		return SESSION_BY_TRACKING;
+	return w->session.by == SESSION_BY_HARVESTS && saves ? SESSION_BY_STATES : w->session.by;
 }
 
 /* Does the switching of logging tell all of this VM? What is harvested beside it is a display's. */
@@ -205,7 +252,7 @@ static int feed(struct sessions *s, const struct model *m, const struct model_vm
 {
 	struct watched *w = find(s, vm->id);
 	struct seen now = look(m, vm);
-	bool switches = m->measured[MEASURE_LOG_TOGGLE], harvest;
+	bool switches = m->measured[MEASURE_LOG_TOGGLE], harvest, saves;
 	int err = 0;
 
 	if (!w)
@@ -213,16 +260,21 @@ static int feed(struct sessions *s, const struct model *m, const struct model_vm
 	/* what ran before us is known by nothing but that it goes on */
 	if (!w->here && !s->elapsed)
 		w->last = now;
+	/* what its process's devices did before it was there is none of its own */
+	if (!w->here)
+		w->last.saved_ns = now.saved_ns;
 	w->here = true;
 	w->nth = nth;
 	harvest = now.harvests != w->last.harvests;
 	if (harvest)
 		w->harvested = m->elapsed;
+	/* a device began to; it may have ended since */
+	saves = !w->last.saving && now.saved_ns > w->last.saved_ns;
 	if (overtakes(w, &now, nth)) {
 		w->in_session = false;
 		w->session.outcome = SESSION_OVERTAKEN;
 		err = settle(s, w);
-	} else if (runs_on(w, vm, m->elapsed)) {
+	} else if (runs_on(w, &now, vm, m->elapsed)) {
 		w->session.outcome = SESSION_RAN_ON;
 		err = settle(s, w);
 	} else if (!vm->alive || m->elapsed - w->session.ended > RUN_ON_S) {
@@ -235,11 +287,12 @@ static int feed(struct sessions *s, const struct model *m, const struct model_vm
 		err = begin(s, w, &now, SESSION_BY_LOGGING, nth);
 	else if (!w->in_session && now.tracking > w->last.tracking && now.alive)
 		err = begin(s, w, &now, SESSION_BY_TRACKING, nth);
+	else if (!w->in_session && saves && now.alive)
+		err = begin(s, w, &now, SESSION_BY_STATES, nth);
 	else if (!w->in_session && harvest && !told(w, &now, switches))
 		err = begin(s, w, &now, SESSION_BY_HARVESTS, nth);
-	else if (w->in_session && w->session.by == SESSION_BY_TRACKING && now.on != w->last.on)
-		/* which of the two a VMM switches first is its own business */
-		w->session.by = SESSION_BY_LOGGING;
+	else if (w->in_session)
+		w->session.by = better(w, &now, saves);
 	if (err)
 		return err;
 	if (w->in_session && w->session.by == SESSION_BY_LOGGING && w->session.begin != nth - 1) {
@@ -249,6 +302,7 @@ static int feed(struct sessions *s, const struct model *m, const struct model_vm
 		w->session.kind = kind_of(&w->session);
 	}
 	if (w->in_session) {
+		w->saved |= saves || now.saving;
 		w->session.outcome = outcome(w, &now, m->elapsed);
 		/* silence is no part of it */
 		if (w->session.by != SESSION_BY_HARVESTS || harvest) {

@@ -5,12 +5,12 @@
  * Where the switching of dirty logging is seen, a session is from on to off. Logging of
  * a single small slot is a display's, of which a VMM wants to know what to redraw.
  * Where it is not seen, a session lasts as long as the VM's devices are tracked by VFIO, or
- * pages are harvested.
+ * are in a state in which their own state is saved, or pages are harvested.
  *
  * A guest that was migrated stands still here when its tracking ends. One that runs on was
  * not: the migration failed or was cancelled, which only the VMM could tell apart. It is
  * seen by the time that its vCPUs spend in the guest, which counts in ticks: of a guest
- * that idles there may be none for long.
+ * that idles there may be none for long. A device of it that runs says so at once.
  */
 #ifndef MIGSCOPE_SESSIONS_H
 #define MIGSCOPE_SESSIONS_H
@@ -30,6 +30,8 @@ enum session_outcome {
 	SESSION_TRACKING_OFF,	/* of its devices, the VM's own logging was not seen */
 	SESSION_OVERTAKEN,	/* a display's: a migration began beside it */
 	SESSION_RAN_ON,		/* tracking is off, and the guest runs here: cancelled or failed */
+	SESSION_DEVICES_STOPPED,	/* once they were saved; the VM's own logging was not seen */
+	SESSION_DEVICE_ERROR,	/* a device failed while it was saved */
 	SESSION_OUTCOMES
 };
 
@@ -38,6 +40,7 @@ enum session_by {
 	SESSION_BY_HARVESTS,
 	SESSION_BY_LOGGING,
 	SESSION_BY_TRACKING,	/* VFIO's dirty tracking of its devices */
+	SESSION_BY_STATES,	/* VFIO's migration states of its devices */
 };
 
 struct session {

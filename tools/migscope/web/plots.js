@@ -38,9 +38,14 @@ const Plots = (() => {
 		{ id: 'devget', title: 'Mean of a dirty bitmap of a container', unit: 'ms',
 			of: (v, r) => scale(div(sum(r('vfio_dirty_get_seconds_sum,get'), r('vfio_dirty_get_seconds_sum,unmap')),
 				sum(r('vfio_dirty_get_seconds_count,get'), r('vfio_dirty_get_seconds_count,unmap'))), 1e3) },
+		{ id: 'saving', title: 'Devices whose state is saved', unit: '% of the time',
+			of: (v, r) => states(r, 'pre_copy', 'pre_copy_p2p', 'stop_copy') },
+		{ id: 'stopped', title: 'Devices that stand still', unit: '% of the time',
+			of: (v, r) => states(r, 'stop', 'stop_copy', 'resuming', 'error') },
 		{ id: 'kicks', title: 'Kicks of vDPA queues', unit: '/s', of: (v, r) => r('vdpa_vq_kicks') },
 	];
 
+	function states(r, ...names) { return scale(sum(...names.map(name => r(`vfio_migration_state_seconds,${name}`))), 100); }
 	function scale(x, by) { return x === null ? null : x * by; }
 	function ratio(a, b) { return a === null || !b ? null : 100 * a / b; }
 	function div(a, b) { return a === null || !b ? null : a / b; }

@@ -33,12 +33,15 @@
 		['dirty_get_seconds', 'time in them', 'ms', 1e3], ['dirty_get_bytes', 'bitmap copied', 'KiB', 1 / 1024],
 		['dirty_pages', 'pages that they showed', '', 1], ['scope_full', 'all that is mapped counts as dirty', '', 1],
 	];
+	// as a migration goes through them, first here and then there, errors last
+	const STATES = ['running', 'running_p2p', 'pre_copy', 'pre_copy_p2p', 'stop_copy', 'stop', 'resuming', 'error'];
 	const OUTCOME = {
 		running: 'still going on when the recording ended', logging_off: 'until logging was switched off',
 		vm_ended: 'until the VM ended', idle: 'until nothing more was harvested',
 		overtaken: 'until a migration began beside it',
 		tracking_off: 'until its devices were tracked no more',
 		ran_on: 'cancelled or failed: the guest ran on here',
+		devices_stopped: 'until its devices were stopped', device_error: 'failed: a device of it is in error',
 	};
 
 	// The points of a series are those that changed.
@@ -118,8 +121,10 @@
 			element('div', { class: 'scroll' }, element('table', {}, ...rows))) : null;
 		const row = (...cells) => element('tr', {}, ...cells.map((c, i) => element('td', i ? { class: 'n' } : {}, c)));
 		const threads = sub('Who waited', (s.threads || []).map(t => row(`${t.thread}, ${WAIT[t.op] || t.op}`, text(t.seconds * 1e3) + ' ms')));
-		const devices = (s.devices || []).map(d => sub(d.dev, DEVICE.filter(([key]) => d[key]).map(([key, what, unit, by]) =>
-			row(what, text(d[key] * by) + (unit && ' ' + unit)))));
+		const devices = (s.devices || []).map(d => sub(d.dev, [...DEVICE.filter(([key]) => d[key]).map(([key, what, unit, by]) =>
+			row(what, text(d[key] * by) + (unit && ' ' + unit))),
+		...STATES.filter(state => state in (d.seconds_in || {})).map(state =>
+			row(`in ${state}`, text(d.seconds_in[state] * 1e3) + ' ms'))]));
 		const rounds = s.phases ? sub('Rounds', [
 			row('until the first sync', text(s.phases.until_first_sync_seconds) + ' s'),
 			...('first_round_seconds' in s.phases ? [row('the first round', text(s.phases.first_round_seconds) + ' s'),
@@ -140,7 +145,8 @@
 		return element('section', { class: 'card session' },
 			element('h3', {}, s.name, ' ', element('span', { class: 'dim' }, s.kind === 'display' ? 'display, no migration' : 'migration, ' + (vm.dirty_mode === 'ring' ? 'dirty ring' : 'dirty bitmap'))),
 			element('p', { class: 'dim' }, `${when(s.begin)}, ${text(s.seconds)} s, ${OUTCOME[s.outcome] || s.outcome}` +
-				({ harvests: '; recognised by what was harvested', tracking: '; recognised by VFIO’s tracking of its devices' }[s.recognised_by] || '')),
+				({ harvests: '; recognised by what was harvested', tracking: '; recognised by VFIO’s tracking of its devices',
+					device_states: '; recognised by the migration states of its devices' }[s.recognised_by] || '')),
 			element('div', { class: 'scroll' }, element('table', {}, ...rows)), rounds, bars, threads, ...devices, qemu, forecast,
 			s.advice.length ? element('h4', {}, 'What to change') : null, s.advice.length ? advice : null);
 	}
