@@ -162,13 +162,17 @@ for level in 1 2; do
 done
 load_end hidden
 
-# --- what is attached cannot be read
+# --- what is attached cannot be read: at first, for a while
 cat >"$TAP_TMP/refuse.c" <<-'C'
 	#include <errno.h>
 	#include <stdarg.h>
+	#include <stdlib.h>
 	#include <sys/syscall.h>
 	#include <unistd.h>
-	/* bpf() is refused to who is not root */
+	/*
+	 * bpf() is refused to who is not root, with REFUSE only while there is such a file; with HOLD
+	 * root waits in it while there is one
+	 */
 	long syscall(long nr, ...)
 	{
 		long a[6], ret;
@@ -178,7 +182,9 @@ cat >"$TAP_TMP/refuse.c" <<-'C'
 		for (int i = 0; i < 6; i++)
 			a[i] = va_arg(ap, long);
 		va_end(ap);
-		if (nr == SYS_bpf && geteuid()) {
+		while (nr == SYS_bpf && !geteuid() && getenv("HOLD") && !access(getenv("HOLD"), F_OK))
+			usleep(10000);
+		if (nr == SYS_bpf && geteuid() && (!getenv("REFUSE") || !access(getenv("REFUSE"), F_OK))) {
 			errno = EPERM;
 			return -1;
 		}
@@ -198,6 +204,47 @@ is "nothing can be read: status" "$?" 1
 like "nothing can be read: says why" "$(cat "$TAP_TMP/err")" 'cannot be read: Operation not permitted'
 is "nothing can be read: it does not say that it serves" "$(cat "$TAP_TMP/out")" ''
 
+# --- ready is who has a sample
+# ready PATH: status, and what it says
+ready() { curl -s -m 60 -w '%{http_code} ' -o "$TAP_TMP/said" "$serve_url$1" | cat - "$TAP_TMP/said"; }
+# becomes PATH WANT: what it says once that is WANT, or has not become it for long
+becomes() {
+	local i said=''
+	for ((i = 0; i < 300; i++)); do
+		said=$(ready "$1")
+		[ "$said" != "$2" ] || break
+		sleep 0.1
+	done
+	echo "$said"
+}
+# nobody has to see the files
+chmod 711 "$TAP_TMP"
+touch "$TAP_TMP/hold"
+rm -f "$TAP_TMP/serve.out"
+HOLD=$TAP_TMP/hold REFUSE=$TAP_TMP/refuse LD_PRELOAD=$TAP_TMP/refuse.so "$migscope" serve -l 127.0.0.1:0 \
+	>"$TAP_TMP/serve.out" 2>"$TAP_TMP/serve.err" &
+serve_pid=$!
+serve_port=''
+for ((i = 0; i < 300 && ${#serve_port} == 0; i++)); do
+	serve_port=$(ss -Hltnp | sed -n "s/.* 127\.0\.0\.1:\([0-9]*\) .*[,(]pid=$serve_pid,.*/\1/p")
+	sleep 0.1
+done
+serve_url=http://127.0.0.1:$serve_port
+is "nothing is attached yet: it is healthy" "$(ready /-/healthy)" '200 healthy'
+for path in /-/ready /metrics /sample.json; do
+	is "nothing is attached yet: $path" "$(ready $path)" '503 nothing is attached yet'
+done
+is "nothing is attached yet: it does not say that it serves" "$(cat "$TAP_TMP/serve.out")" ''
+rm "$TAP_TMP/hold"
+is "once it is: ready" "$(becomes /-/ready '200 ready')" '200 ready'
+touch "$TAP_TMP/refuse"
+is "sampling fails: not ready" "$(becomes /-/ready '503 no sample could be taken')" '503 no sample could be taken'
+is "sampling fails: no old numbers" "$(ready /metrics)" '503 no sample could be taken'
+is "sampling fails: it is healthy all the same" "$(ready /-/healthy)" '200 healthy'
+rm "$TAP_TMP/refuse"
+is "it works again: ready" "$(becomes /-/ready '200 ready')" '200 ready'
+serve_end TERM
+
 # --- a module that is let go and comes back, again and again: here kvm need not be one
 cat >"$TAP_TMP/cycles" <<-'SH'
 	mount --make-rprivate / && mount -t tmpfs none /run || exit
@@ -209,12 +256,17 @@ cat >"$TAP_TMP/cycles" <<-'SH'
 	holds() { grep -ls "^$1" /proc/$pid/fdinfo/* | wc -l; }
 	settled() { local n; until n=$(holds map_id); sleep 1; [ "$n" = "$(holds map_id)" ]; do :; done; echo "$n"; }
 	until grep -qs '^serving' /run/out || ! kill -0 $pid; do sleep 0.1; done
+	url=$(sed -n 's|^serving \(http://[^ ]*\)/metrics.*|\1|p' /run/out)
+	# is WANT: what it says to /-/ready, once that is WANT
+	is() { for ((i = 0; i < 100; i++)); do said=$(curl -s -m 60 "$url/-/ready"); [ "$said" != "$1" ] || break; sleep 0.1; done; echo "$said" >>"$2"; }
 	before=$(holds link_type)
 	for ((cycle = 0; cycle < 4; cycle++)); do
 		stat -c %i /sys/module/kvm >/run/migscope/release/kvm
 		for ((i = 0; i < 100; i++)); do [ "$(holds link_type)" = "$before" ] || break; sleep 0.1; done
+		is 'no probe is attached: migscope doctor says why' "$2"
 		rm /run/migscope/release/kvm
 		for ((i = 0; i < 100; i++)); do [ "$(holds link_type)" != "$before" ] || break; sleep 0.1; done
+		is ready "$2"
 		settled
 	done | uniq -c | awk '{ print $1 }'
 	kill $pid
@@ -222,7 +274,9 @@ cat >"$TAP_TMP/cycles" <<-'SH'
 SH
 if [ "$MIGSCOPE_KERNEL" = host ]; then
 	is "let go and taken back, four times: as many descriptors each time" \
-		"$(unshare -m bash "$TAP_TMP/cycles" "$PWD/$migscope")" 4
+		"$(unshare -m bash "$TAP_TMP/cycles" "$PWD/$migscope" "$TAP_TMP/ready")" 4
+	is "let go, it is not ready; taken back, it is" "$(sort "$TAP_TMP/ready" | uniq -c | xargs)" \
+		'4 no probe is attached: migscope doctor says why 4 ready'
 fi
 
 # --- told to a service manager

@@ -45,7 +45,7 @@ struct answer {
 struct server {
 	const struct serve_options *o;
 	pthread_mutex_t lock;	/* of all below but the connections */
-	struct bpf_host *host;
+	struct bpf_host *host;	/* NULL: nothing is attached yet */
 	struct vm_names *names;
 	struct outlook *outlook;	/* NULL: no forecasts */
 	struct migrations *migrations;
@@ -457,7 +457,7 @@ int serve_http(int listener, int helper, const struct serve_options *o)
 		.connections_lock = PTHREAD_MUTEX_INITIALIZER,
 		.self.start_time = clock_seconds(CLOCK_REALTIME),
 	};
-	struct MHD_Daemon *daemon;
+	struct MHD_Daemon *daemon = NULL;
 	int err;
 
 	for (size_t i = 0; i < CONNECTIONS_MAX; i++)
@@ -467,6 +467,13 @@ int serve_http(int listener, int helper, const struct serve_options *o)
 	s.migrations = migrations_new();
 	if (!s.names || !s.migrations || (o->bandwidth > 0 && !s.outlook)) {
 		err = -ENOMEM;
+		goto out;
+	}
+	/* who asks before there is anything is told so: to attach may take long */
+	daemon = start(&s, listener);
+	if (!daemon) {
+		ms_error("the HTTP server does not start: %s", strerror(errno));
+		err = -EIO;
 		goto out;
 	}
 	err = take_host(&s, helper);
@@ -482,15 +489,10 @@ int serve_http(int listener, int helper, const struct serve_options *o)
 		ms_error("what was attached cannot be read: %s", strerror(-err));
 		goto out;
 	}
-	daemon = start(&s, listener);
-	if (!daemon) {
-		ms_error("the HTTP server does not start: %s", strerror(errno));
-		err = -EIO;
-		goto out;
-	}
 	err = send(helper, "", 1, MSG_NOSIGNAL) == 1 ? run(&s, helper) : -errno;
-	MHD_stop_daemon(daemon);
 out:
+	if (daemon)
+		MHD_stop_daemon(daemon);
 	forget_answers(&s);
 	model_free(&s.now);
 	bpf_host_close(s.host);
