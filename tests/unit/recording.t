@@ -40,14 +40,17 @@ is "rounds of a bitmap, by its GETs" "$(report '.sessions[1] | [.bill.rounds, .s
 is "phases" "$(report '.sessions[0].phases | [.until_first_sync_seconds, .first_round_seconds, .further_rounds_seconds, .after_last_sync_seconds]')" '[1,5,15,0]'
 like "advice: a device that waits" "$(report '.sessions[0].advice[-1]')" 'vhost-net-0 waited 4.000 s for 200 translations'
 like "advice: which ring would do" "$(report '.sessions[0].advice[1]')" 'a ring of 8192 entries would not run full'
-is "events" "$(report '[.events[].kind] | group_by(.) | map([.[0], length])')" '[["clock_step",1],["gap",1],["qemu",2],["vm_ended",2],["vm_seen",4]]'
+is "events" "$(report '[.events[].kind] | group_by(.) | map([.[0], length])')" '[["clock_step",1],["gap",1],["lost",2],["qemu",2],["vm_ended",2],["vm_seen",4]]'
 like "events: the clock" "$(report '.events[] | select(.kind == "clock_step") | .text')" '\+100\.000 s'
+is "events: what was lost, and when" "$(report '.events | map(select(.kind == "lost") | [.sample, .text])')" \
+	'[[29,"34 events could not be counted"],[45,"2 events could not be counted"]]'
 is "two VMs of one name are two" "$(report '[.vms[] | select(.name == "one") | .id]')" '[1,4]'
 is "a second that nobody saw is not made up" "$(report '.samples | length')" 55
 text=$("$migscope" report "$db")
 is "text: status" "$?" 0
 like "text: a display is told apart" "$text" 'screen: logging of a display, no migration'
 like "text: the bill" "$text" 'pages dirtied +21000'
+like "text: what was lost" "$text" '34 events could not be counted'
 like "text: a device's migration states" "$text" 'in pre_copy +19.000000 s.*in stop_copy +1.000000 s'
 unlike "text: a recording that is whole does not say otherwise" "$text" INCOMPLETE
 
