@@ -177,7 +177,7 @@ static void put_session(FILE *out, struct json_object *s)
 		{ "overtaken", "until a migration began beside it" },
 		{ "tracking_off", "until its devices were tracked no more" },
 		{ "ran_on", "cancelled or failed: the guest ran on here" },
-		{ "devices_stopped", "until its devices were stopped" },
+		{ "devices_stopped", "until its devices were saved, and stood still" },
 		{ "device_error", "failed: a device of it is in error" },
 	};
 	const char *how = "";

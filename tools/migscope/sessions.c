@@ -7,6 +7,7 @@
 
 #define DISPLAY_PAGES	16384	/* 64 MiB: the largest frame buffers in use */
 #define IDLE_S		3	/* without logging's end in sight, silence as long is the end */
+#define SAVED_S		1	/* a device may be saved as long after another one */
 #define RUN_ON_S	60	/* who runs here again later was told to */
 
 /* What is looked at of a VM, at one sample. */
@@ -24,7 +25,8 @@ struct watched {
 	struct seen last;
 	bool in_session, here;
 	unsigned long nth;	/* of the last sample that it was in */
-	bool saved;		/* a device was saving in the session */
+	bool saved;		/* a device was saving in the session, */
+	double saving;		/* until then: elapsed, s */
 	__u64 level;		/* slots that were logged before the session: a display's, as a rule */
 	double harvested;	/* elapsed, s, when there was a harvest last */
 	__u64 guest_ticks;	/* when the session ended */
@@ -195,6 +197,16 @@ static enum session_outcome with_devices(const struct watched *w, const struct s
 	return now->running ? SESSION_RAN_ON : as;
 }
 
+/*
+ * Were all devices saved, and none is any more? Of a guest that was migrated and stands still
+ * neither logging nor tracking may ever be switched off: QEMU waits until it runs again.
+ */
+static bool were_saved(const struct watched *w, const struct seen *now, double elapsed)
+{
+	return w->saved && !now->saving && elapsed - w->saving > SAVED_S &&
+	       (!now->running || w->session.by == SESSION_BY_STATES);
+}
+
 /* How a session that goes on at @now may have ended. */
 static enum session_outcome outcome(const struct watched *w, const struct seen *now, double elapsed)
 {
@@ -204,11 +216,21 @@ static enum session_outcome outcome(const struct watched *w, const struct seen *
 		return with_devices(w, now, SESSION_LOGGING_OFF);
 	if (w->session.by == SESSION_BY_TRACKING && !now->tracking)
 		return with_devices(w, now, SESSION_TRACKING_OFF);
-	if (w->session.by == SESSION_BY_STATES && !now->saving)
+	if (were_saved(w, now, elapsed))
 		return with_devices(w, now, SESSION_DEVICES_STOPPED);
 	if (w->session.by == SESSION_BY_HARVESTS && elapsed - w->harvested > IDLE_S)
 		return SESSION_IDLE;
 	return SESSION_RUNNING;
+}
+
+/* Silence at its end is no part of a session. */
+static bool is_silence(const struct watched *w, const struct seen *now, bool harvest)
+{
+	if (w->session.by == SESSION_BY_HARVESTS)
+		return !harvest;
+	/* nothing was switched, nothing is saved any more */
+	return w->saved && !now->saving && !w->last.saving && now->saved_ns <= w->last.saved_ns && !harvest &&
+	       now->alive && now->off == w->last.off && now->tracking == w->last.tracking;
 }
 
 /* May it turn out that the guest of a migration that ended here runs on? */
@@ -302,10 +324,12 @@ static int feed(struct sessions *s, const struct model *m, const struct model_vm
 		w->session.kind = kind_of(&w->session);
 	}
 	if (w->in_session) {
-		w->saved |= saves || now.saving;
+		if (now.saving || now.saved_ns > w->last.saved_ns) {
+			w->saved = true;
+			w->saving = m->elapsed;
+		}
 		w->session.outcome = outcome(w, &now, m->elapsed);
-		/* silence is no part of it */
-		if (w->session.by != SESSION_BY_HARVESTS || harvest) {
+		if (!is_silence(w, &now, harvest)) {
 			w->session.end = nth;
 			w->session.ended = m->elapsed;
 		}

@@ -5,7 +5,9 @@
  * Where the switching of dirty logging is seen, a session is from on to off. Logging of
  * a single small slot is a display's, of which a VMM wants to know what to redraw.
  * Where it is not seen, a session lasts as long as the VM's devices are tracked by VFIO, or
- * are in a state in which their own state is saved, or pages are harvested.
+ * are in a state in which their own state is saved, or pages are harvested. QEMU leaves both
+ * on in a guest that was migrated and stands still: there the states of its devices tell when it
+ * was over, and without them nothing does until QEMU ends.
  *
  * A guest that was migrated stands still here when its tracking ends. One that runs on was
  * not: the migration failed or was cancelled, which only the VMM could tell apart. It is
@@ -25,12 +27,12 @@ enum session_kind {
 enum session_outcome {
 	SESSION_RUNNING,
 	SESSION_LOGGING_OFF,	/* finished; or failed or cancelled, of a guest that idles */
-	SESSION_VM_ENDED,
+	SESSION_VM_ENDED,	/* in it; or afterwards, of a VMM that never switches off */
 	SESSION_IDLE,		/* nothing was harvested for a while */
 	SESSION_TRACKING_OFF,	/* of its devices, the VM's own logging was not seen */
 	SESSION_OVERTAKEN,	/* a display's: a migration began beside it */
 	SESSION_RAN_ON,		/* tracking is off, and the guest runs here: cancelled or failed */
-	SESSION_DEVICES_STOPPED,	/* once they were saved; the VM's own logging was not seen */
+	SESSION_DEVICES_STOPPED,	/* they were saved, and stand still */
 	SESSION_DEVICE_ERROR,	/* a device failed while it was saved */
 	SESSION_OUTCOMES
 };

@@ -41,7 +41,7 @@
 		overtaken: 'until a migration began beside it',
 		tracking_off: 'until its devices were tracked no more',
 		ran_on: 'cancelled or failed: the guest ran on here',
-		devices_stopped: 'until its devices were stopped', device_error: 'failed: a device of it is in error',
+		devices_stopped: 'until its devices were saved, and stood still', device_error: 'failed: a device of it is in error',
 	};
 
 	// The points of a series are those that changed.
