@@ -26,14 +26,16 @@ def result(ok, what, why=''):
     return ok
 
 
-def near(a, b):
-    return a is b is None or (a is not None and b is not None and abs(a - b) <= 1e-6 * max(1, abs(a), abs(b)))
+def near(a, b, within=1e-6):
+    return a is b is None or (a is not None and b is not None and abs(a - b) <= within * max(1, abs(a), abs(b)))
 
 
 class Recording:
     def __init__(self, path):
         self.db = sqlite3.connect(f'file:{path}?mode=ro', uri=True)
-        self.times = [t for t, in self.db.execute('SELECT time FROM sample ORDER BY id')]
+        # by the clock as it stood at first, whatever it was set to later
+        self.times = [t for t, in self.db.execute('SELECT s.time + m.monotonic - s.monotonic FROM sample s, sample m'
+                                                  ' WHERE s.id = 1 ORDER BY m.id')]
         self.vms = list(self.db.execute('SELECT id, first, ifnull(ended, last) FROM vm'))
         # a device goes by the names in its labels; it is drawn from its first value on
         self.devices = [((vm, dev), first, len(self.times)) for vm, dev, first in self.db.execute(
@@ -162,7 +164,6 @@ def report(path, page, shots):
                 continue
             got = {vm: {round(ms / 1000, 3): v for ms, v in points if v is not None} for vm, points in by_vm.items()}
             got = {vm: points for vm, points in got.items() if points}
-            # a clock that was set back is not drawn
             result(set(got) == set(want), f'{panel}: the VMs', (sorted(got), sorted(want)))
             differ = [(vm, t, got.get(vm, {}).get(t), want.get(vm, {}).get(t)) for vm in set(got) | set(want)
                       for t in set(got.get(vm, {})) | set(want.get(vm, {}))
@@ -171,6 +172,8 @@ def report(path, page, shots):
         holes = [p for p in drawn.get('dirty', {}).values() if any(v is None for _, v in p)]
         if os.environ.get('HOLES'):
             result(holes, 'a gap is drawn as one')
+        head = b.value("document.querySelector('main p.dim').textContent")
+        result(f', {recording.times[-1] - recording.times[0]:g} s' in head, 'how long it took', head)
         cards = b.value("[...document.querySelectorAll('.session')].map(e => e.querySelector('h3').textContent)")
         sessions = recording.db.execute('SELECT v.name FROM session s, vm v WHERE v.id = s.vm ORDER BY s.id').fetchall()
         result(len(cards) == len(sessions) and all(c.startswith(n) for c, (n,) in zip(cards, sessions)), 'a card for each session', (cards, sessions))
@@ -202,6 +205,22 @@ def report(path, page, shots):
             result(not b.problems, f'{name}: nothing on the console', b.problems)
 
 
+def rates_drawn(b, what):
+    samples = b.value('migscope.samples.map(s => [s.time, s.monotonic, [...s.values].map(([id, v]) => [id, v["dirty_pages,vcpu"]])])')
+    drawn = b.value('migscope.board.readBack().dirty')
+    checked, bad = 0, []
+    for (_, t0, a), (at, t1, c) in zip(samples, samples[1:]):
+        a, c = dict(map(tuple, a)), dict(map(tuple, c))
+        for vm, points in drawn.items():
+            for ms, v in points:
+                if abs(ms / 1000 - at) < 0.0015 and int(vm) in a and int(vm) in c and v is not None:
+                    want = (c[int(vm)] - a[int(vm)]) / (t1 - t0) * 4096 / 1e6
+                    checked += 1
+                    if not near(v, want, 1e-5):
+                        bad.append((vm, t1, v, want))
+    result(checked >= 3 and not bad, f'{what}{checked} points are the rates of the samples', bad[:3])
+
+
 def live(url, shots):
     with Browser() as b:
         b.open(url + '/')
@@ -221,19 +240,23 @@ def live(url, shots):
                 if ring:
                     result(vm['v'].get('dirty_pages,vcpu') == ring['pushes'] and vm['v'].get('ring_full_exits') == ring['full_exits'],
                            f"{vm['name']}: one number in both", (vm['v'], ring['pushes']))
-        samples = b.value('migscope.samples.map(s => [s.time, [...s.values].map(([id, v]) => [id, v["dirty_pages,vcpu"]])])')
-        drawn = b.value('migscope.board.readBack().dirty')
-        checked, bad = 0, []
-        for (t0, a), (t1, c) in zip(samples, samples[1:]):
-            a, c = dict(map(tuple, a)), dict(map(tuple, c))
-            for vm, points in drawn.items():
-                for ms, v in points:
-                    if abs(ms / 1000 - t1) < 0.0015 and int(vm) in a and int(vm) in c and v is not None:
-                        want = (c[int(vm)] - a[int(vm)]) / (t1 - t0) * 4096 / 1e6
-                        checked += 1
-                        if not near(v, want):
-                            bad.append((vm, t1, v, want))
-        result(checked >= 3 and not bad, f'{checked} points are the rates of the samples', bad[:3])
+        rates_drawn(b, '')
+        # the host's clock is set ahead by an hour: the page goes on as before, an hour later
+        b.value("""(() => {
+            const real = window.fetch;
+            window.fetch = async (...args) => {
+                const sample = await (await real(...args)).json();
+                return { ok: true, json: async () => ({ ...sample, time: sample.time + 3600 }) };
+            };
+            migscope.set = migscope.samples.length;
+            return 0;
+        })()""")
+        result(b.wait('migscope.samples.length >= migscope.set + 3'), 'a clock that is set: it goes on')
+        rates_drawn(b, 'a clock that is set: ')
+        steps = b.value('migscope.samples.slice(1).map((s, i) => s.time - migscope.samples[i].time)')
+        result(min(steps) > 0 and max(steps) < 600, 'a clock that is set: no hole, nothing drawn twice', steps)
+        ahead = b.value('migscope.samples[0].time - Date.now() / 1000')
+        result(abs(ahead - 3600) < 600, 'a clock that is set: all is drawn by the new one', ahead)
         keyboard(b)
         named(b)
         b.value("(document.querySelector('button').click(), 0)")

@@ -49,6 +49,7 @@ is "a second that nobody saw is not made up" "$(report '.samples | length')" 55
 text=$("$migscope" report "$db")
 is "text: status" "$?" 0
 like "text: a display is told apart" "$text" 'screen: logging of a display, no migration'
+like "text: how long it took, whatever the clock was set to" "$text" ': 55 samples from [^,]*, 60\.0 s'
 like "text: the bill" "$text" 'pages dirtied +21000'
 like "text: what was lost" "$text" '34 events could not be counted'
 like "text: a device's migration states" "$text" 'in pre_copy +19.000000 s.*in stop_copy +1.000000 s'

@@ -91,6 +91,9 @@ int render_live(FILE *out, const struct model *m)
 
 	snprintf(time, sizeof(time), "%.6f", m->time);
 	json_object_object_add(o, "time", json_object_new_double_s(m->time, time));
+	/* a clock may be set: rates go by this one */
+	snprintf(time, sizeof(time), "%.6f", m->now_ns / 1e9);
+	json_object_object_add(o, "monotonic", json_object_new_double_s(m->now_ns / 1e9, time));
 	for (size_t i = 0; i < m->vms; i++) {
 		metrics_object(&at, METRIC_VM, i);
 		json_object_array_add(list, vm_object(&at, &l));

@@ -237,15 +237,16 @@ void report_text(FILE *out, struct json_object *report)
 {
 	struct json_object *meta = member(report, "recording");
 	size_t samples = length(report, "samples");
-	double first = 0, last = 0;
+	double first = 0, seconds = 0;
 	char buf[32];
 
 	if (samples) {
 		first = json_object_get_double(item(report, "samples", 0));
-		last = json_object_get_double(item(report, "samples", samples - 1));
+		seconds = json_object_get_double(item(report, "elapsed", samples - 1)) -
+			  json_object_get_double(item(report, "elapsed", 0));
 	}
 	fprintf(out, "%s: %zu samples from %s, %.1f s\n", text(meta, "command"), samples,
-		stamp(buf, sizeof(buf), first), last - first);
+		stamp(buf, sizeof(buf), first), seconds);
 	fprintf(out, "migscope %s on %s, kernel %s\n", text(meta, "version"), text(meta, "host"),
 		text(meta, "kernel"));
 	if (!number(meta, "complete"))

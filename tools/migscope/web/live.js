@@ -8,6 +8,8 @@
 	const main = document.querySelector('main');
 	const samples = [], vms = new Map(), devices = new Map();
 	let paused = false, color = 0;
+	// what the host's clock says when its monotonic one says 0
+	let offset = null;
 
 	const status = element('span', { class: 'dim', role: 'status' }, 'waiting for the first sample');
 	const pause = element('button', { type: 'button', 'aria-pressed': 'false' }, 'Pause');
@@ -92,13 +94,23 @@
 			values.set(id, now.last);
 	}
 
+	// A clock that is set takes all that is drawn along: what passed between samples stays.
+	function timeOf(sample) {
+		const last = samples[samples.length - 1], now = sample.time - sample.monotonic;
+		if (last && sample.monotonic > last.monotonic && Math.abs(now - offset) > 0.25)
+			samples.forEach(s => { s.time += now - offset; });
+		if (!last || sample.monotonic < last.monotonic || Math.abs(now - offset) > 0.25)
+			offset = now;
+		return offset + sample.monotonic;
+	}
+
 	function take(sample) {
 		const values = new Map();
 		for (const d of sample.devices)
 			keep(devices, values, 'd' + d.id, { name: `${d.vm} ${d.dev}`, vm: d.vm, dev: d.dev, alive: d.alive, last: d.v });
 		for (const vm of sample.vms)
 			keep(vms, values, vm.id, { name: vm.name, mode: vm.mode, alive: vm.alive, last: vm.v });
-		samples.push({ time: sample.time, values });
+		samples.push({ time: timeOf(sample), monotonic: sample.monotonic, values });
 		if (samples.length > KEEP)
 			samples.shift();
 		for (const map of [vms, devices])
@@ -117,7 +129,7 @@
 				throw new Error(await answer.text());
 			const sample = await answer.json(), last = samples[samples.length - 1];
 			// a sample is shared by all who ask within a moment
-			if (!last || sample.time !== last.time) {
+			if (!last || sample.monotonic !== last.monotonic) {
 				take(sample);
 				if (!paused) {
 					showTable();

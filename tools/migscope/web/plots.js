@@ -61,7 +61,7 @@ const Plots = (() => {
 		for (let i = 1; i < samples.length; i++) {
 			const before = samples[i - 1], now = samples[i], dt = now.time - before.time;
 			if (!(dt > 0) || dt > gap) {
-				// a hole, or a clock that was set back: what lies between is not known
+				// what lies between is not known
 				out.push([new Date((before.time + Math.max(dt, 0.001) / 2) * 1000), ...vms.map(() => null)]);
 				if (!(dt > 0))
 					continue;
@@ -76,7 +76,7 @@ const Plots = (() => {
 				return panel.of(v, r);
 			})]);
 		}
-		// a clock that was set back: only what goes forward can be drawn
+		// only what goes forward can be drawn
 		return out.filter((row, i) => !i || row[0] > out[i - 1][0]);
 	}
 

@@ -44,9 +44,13 @@
 		devices_stopped: 'until its devices were saved, and stood still', device_error: 'failed: a device of it is in error',
 	};
 
+	// When a sample was taken, by the clock as it stood at the first: one that is set while we record
+	// neither moves what is drawn nor changes a rate.
+	const time = i => report.samples[0] + report.elapsed[i] - report.elapsed[0];
+
 	// The points of a series are those that changed.
 	function samplesOf() {
-		const samples = report.samples.map(time => ({ time, values: new Map() }));
+		const samples = report.elapsed.map((_, i) => ({ time: time(i), values: new Map() }));
 		for (const vm of report.vms) {
 			// one that ended stands still
 			const first = vm.first - 1, last = Math.min(vm.ended || vm.last, samples.length) - 1;
@@ -93,7 +97,7 @@
 		const r = report.recording, n = report.samples.length;
 		main.append(element('h1', {}, 'migscope'),
 			element('p', {}, element('code', {}, r.command)),
-			element('p', { class: 'dim' }, n ? `${n} samples from ${when(report.samples[0])}, ${text(report.samples[n - 1] - report.samples[0])} s` : 'no sample',
+			element('p', { class: 'dim' }, n ? `${n} samples from ${when(report.samples[0])}, ${text(time(n - 1) - time(0))} s` : 'no sample',
 				` · ${r.host} · kernel ${r.kernel.split(' ')[0]} · migscope ${r.version}`));
 		if (!r.complete)
 			main.append(element('p', { class: 'warn' }, 'Incomplete: the recording was cut off, or was still being written.'));
@@ -169,7 +173,8 @@
 
 	main.append(element('h2', {}, 'Over time'));
 	const plots = element('div', { class: 'plots' });
-	const board = new Board(plots, report.sessions.filter(s => s.kind === 'migration'));
+	const board = new Board(plots, report.sessions.filter(s => s.kind === 'migration').map(s =>
+		({ begin: time(s.first - 1), end: time(s.last - 1) })));
 	main.append(board.toolbar(), plots);
 	board.draw(samples, [...report.vms, ...devices], gapOf(samples, report.recording.interval));
 	if (!board.drawn.size)
