@@ -5,16 +5,34 @@
 #
 #	prometheus_start PORT [RULES]	scrapes that port of this host once a second, with the
 #					rules of that folder; $prometheus_url
+#	prometheus_run NAME CONFIG ARGUMENT...	one of several: with that configuration; then it is
+#					the one that is asked, $prometheus_url, ${prometheus_at[NAME]}
 #	prometheus_scraped N		waits until it has scraped N times
 #	prometheus_query EXPR		prints the values of the result, one a line
 
-prometheus_url='' prometheus_pid=''
+prometheus_url=''
+declare -A prometheus_pid prometheus_at
 
-prometheus_start() {
-	local port dir=$TAP_TMP/prometheus i
+prometheus_run() {
+	local port dir=$TAP_TMP/prometheus.$1 i
 	mkdir -p "$dir"
 	port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-	cat >"$dir/prometheus.yml" <<-YAML
+	"$(tests/lib/prometheus)/prometheus" --config.file="$2" --storage.tsdb.path="$dir/data" \
+		--web.listen-address="127.0.0.1:$port" --log.level=warn "${@:3}" >"$dir/log" 2>&1 &
+	prometheus_pid[$1]=$!
+	prometheus_url=http://127.0.0.1:$port
+	prometheus_at[$1]=$prometheus_url
+	for ((i = 0; i < 300; i++)); do
+		! curl -sf "$prometheus_url/-/ready" >/dev/null || return 0
+		kill -0 "${prometheus_pid[$1]}" 2>/dev/null || break
+		sleep 0.1
+	done
+	diag "$(tail -5 "$dir/log")"
+	return 1
+}
+
+prometheus_start() {
+	cat >"$TAP_TMP/prometheus.yml" <<-YAML
 		global:
 		  scrape_interval: 1s
 		  scrape_timeout: 900ms
@@ -24,17 +42,7 @@ prometheus_start() {
 		  - job_name: migscope
 		    static_configs: [{ targets: ['127.0.0.1:$1'] }]
 	YAML
-	"$(tests/lib/prometheus)/prometheus" --config.file="$dir/prometheus.yml" --storage.tsdb.path="$dir/data" \
-		--web.listen-address="127.0.0.1:$port" --log.level=warn >"$dir/log" 2>&1 &
-	prometheus_pid=$!
-	prometheus_url=http://127.0.0.1:$port
-	for ((i = 0; i < 300; i++)); do
-		! curl -sf "$prometheus_url/-/ready" >/dev/null || return 0
-		kill -0 $prometheus_pid 2>/dev/null || break
-		sleep 0.1
-	done
-	diag "$(tail -5 "$dir/log")"
-	return 1
+	prometheus_run only "$TAP_TMP/prometheus.yml"
 }
 
 prometheus_query() {
@@ -53,10 +61,12 @@ prometheus_scraped() {
 }
 
 prometheus_stop() {
-	[ -n "$prometheus_pid" ] || return 0
-	kill "$prometheus_pid" 2>/dev/null || :
-	wait "$prometheus_pid" 2>/dev/null || :
-	prometheus_pid=''
+	local pid
+	for pid in "${prometheus_pid[@]}"; do
+		kill "$pid" 2>/dev/null || :
+		wait "$pid" 2>/dev/null || :
+	done
+	prometheus_pid=()
 }
 
 # shellcheck disable=SC2317 # by trap
