@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
 """dashboards.py check            - the conventions of a dashboard, for every JSON file
-dashboards.py query URL WINDOW    - each expression, run against a Prometheus that scrapes
-                                    tests/lib/known_exporter: the value has to be the known one
+dashboards.py query URL WINDOW JOB
+                                  - each expression, run against a Prometheus that scrapes
+                                    tests/lib/known_exporter as that job, for each choice of
+                                    VMs: the series have to be the known ones
 Prints TAP; tests/unit/dashboards.t reads it."""
 import glob
 import json
@@ -90,32 +92,110 @@ def rules(names):
         result(name in page, f'alert {name}: dashboards/README.md says what to do')
 
 
-def query(url, window):
-    expressions = json.loads(subprocess.run(['dashboards/grafana/generate', '--expressions'],
-                                            stdout=subprocess.PIPE, check=True).stdout)
+def escaped(value):
+    """As Grafana writes a value of a variable of which several may be chosen."""
+    return re.sub(r"""[$^*{}\[\]'+?.()|]""", r'\\\\\g<0>', value.replace('\\', '\\\\\\\\'))
 
-    def ask(expr, **when):
-        url_of = f'{url}/api/v1/query?' + urllib.parse.urlencode({'query': expr, **when})
-        return json.load(urllib.request.urlopen(url_of))['data']['result']
 
-    # as of the last step that it knows
-    now = ask('timestamp(migscope_build_info)')[0]['value'][1]
-    for e in expressions:
-        expr = e['expr']
-        for name, value in (('$__rate_interval', f'{window}s'), ('$job', '.*'), ('$instance', '.*'), ('$vm', '.*')):
-            expr = expr.replace(name, value)
-        what = f"{e['dashboard']}: {e['panel']}: {e['expr'][:60]}"
-        series = ask(expr, time=now)
-        total = sum(float(s['value'][1]) for s in series)
-        known = e['known']
-        if known == 'absent':
-            result(not series, what, f'{len(series)} series, not none')
-            continue
-        if isinstance(known, dict):
-            known = known['each_second'] * window
-        # what a rule records is looked at when its turn comes, not as of a step
-        most = 0.15 if re.search(r'(vm|instance):', expr) else 0.01
-        result(series and abs(total - known) <= most * abs(known), what, f'{total} of {len(series)} series, not {known}')
+def chosen(values):
+    return '.*' if values is None else escaped(values[0]) if len(values) == 1 else f"({'|'.join(map(escaped, values))})"
+
+
+class Prometheus:
+    def __init__(self, url, job, window):
+        self.url, self.job, self.window = url, job, window
+        # all of one step, the last that it knows
+        build = self.ask(f'timestamp(migscope_build_info{{job="{job}"}})', None)[0]
+        self.now, self.instance, self.version = build['value'][1], build['metric']['instance'], build['metric']['version']
+
+    def get(self, path, **arguments):
+        return json.load(urllib.request.urlopen(f'{self.url}/api/v1/{path}?' + urllib.parse.urlencode(arguments)))['data']
+
+    def ask(self, expr, when):
+        return self.get('query', query=expr, **({'time': when} if when else {}))['result']
+
+    def filled_in(self, text, job, instance, vm):
+        for name, value in (('$__rate_interval', f'{self.window}s'), ('$job', job), ('$instance', instance), ('$vm', vm)):
+            text = text.replace(name, value)
+        return text
+
+    def series(self, expr, instance, vm):
+        """{labels: value} of an expression for these choices."""
+        expr = self.filled_in(expr, escaped(self.job), instance, vm)
+        return {labels_of(s['metric']): float(s['value'][1]) for s in self.ask(expr, self.now)}
+
+    def choices(self, path):
+        """What a dashboard offers for its variables, each for what was chosen for those before."""
+        out = {}
+        for v in json.load(open(path, encoding='utf-8'))['templating']['list']:
+            if v['type'] != 'query':
+                continue
+            selector, label = re.fullmatch(r'label_values\((.*), (\w+)\)', v['query']['query']).groups()
+            selector = self.filled_in(selector, escaped(self.job), escaped(self.instance), '')
+            out[v['name']] = self.get(f'label/{label}/values', **{'match[]': selector})
+            # older ones of Grafana ask so
+            series = self.get('series', **{'match[]': selector})
+            if sorted({s[label] for s in series}) != out[v['name']]:
+                out[v['name']] = ('not the same by /api/v1/series', series)
+        return out
+
+
+def labels_of(metric):
+    return ', '.join(f'{k}={v}' for k, v in sorted(metric.items()) if k != '__name__')
+
+
+def differs(got, want, most):
+    """What is wrong about the series @got; a wanted value may be (lowest, highest)."""
+    wrong = [f'there is no {{{k}}}' for k in want if k not in got] + [f'{{{k}}} = {got[k]} should not be' for k in got if k not in want]
+    for k in set(got) & set(want):
+        low, high = want[k] if isinstance(want[k], tuple) else (want[k], want[k])
+        if not low - most * abs(low) <= got[k] <= high + most * abs(high):
+            wrong.append(f'{{{k}}} = {got[k]}, not {want[k]}')
+    return '; '.join(sorted(wrong))
+
+
+def expressions():
+    return json.loads(subprocess.run(['dashboards/grafana/generate', '--expressions'], stdout=subprocess.PIPE, check=True).stdout)
+
+
+def choices_of(p, jobs, vms):
+    for path in sorted(glob.glob('dashboards/grafana/*.json')):
+        want = {'job': jobs, 'instance': [p.instance], 'vm': vms}
+        for name, got in p.choices(path).items():
+            result(got == want[name], f"{path.rsplit('/', 1)[-1]}: ${name} offers what there is", f'{got}, not {want[name]}')
+
+
+def each_choice(p, e, vms, wanted):
+    """Compares an expression for each VM, several, and all; wanted(vm names or None) says what it yields."""
+    what = f"{e['dashboard']}: {e['panel']}: {e['expr'][:60]}"
+    # what a rule records is looked at when its turn comes, not as of a step
+    most = 0.15 if re.search(r'(vm|instance):', e['expr']) else p.most
+    ways = [None]
+    if '$vm' in e['expr']:
+        ways = [[vm] for vm in vms] + ([] if e['one'] else [vms, None])
+    for way in ways:
+        vm = way[0] if way and e['one'] else chosen(way)
+        bad = differs(p.series(e['expr'], escaped(p.instance), vm), wanted(way), most)
+        result(not bad, f'{what}, $vm {vm}', bad)
+    # who is not there has nothing
+    for name, instance, vm in (('$instance', 'nowhere', chosen(None)), ('$vm', escaped(p.instance), 'nobody')):
+        if name in e['expr']:
+            got = p.series(e['expr'], instance, vms[0] if e['one'] and name != '$vm' else vm)
+            result(got == ({'': 0} if 'or vector(0)' in e['expr'] else {}), f'{what}, {name} that is not there', got)
+
+
+def query(url, window, job):
+    p = Prometheus(url, job, int(window))
+    p.most = 0.01
+    all_of_it = expressions()
+    vms = sorted({s['vm'] for e in all_of_it for s in e['known'] if s['vm']})
+    choices_of(p, sorted(s['metric']['job'] for s in p.ask('up', p.now)), vms)
+    for e in all_of_it:
+        def wanted(way):
+            here = {'$job': job, '$instance': p.instance, '$version': p.version}
+            return {labels_of({k: here.get(v, v) for k, v in s['labels'].items()}): s['value'] * (p.window if s.get('each_second') else 1)
+                    for s in e['known'] if way is None or s['vm'] is None or s['vm'] in way}
+        each_choice(p, e, vms, wanted)
 
 
 if sys.argv[1] == 'check':
@@ -124,6 +204,6 @@ if sys.argv[1] == 'check':
         check(file, known)
     rules(known)
 else:
-    query(sys.argv[2], int(sys.argv[3]))
+    {'query': query}[sys.argv[1]](*sys.argv[2:])
 print(f'1..{count}')
 sys.exit(1 if failed else 0)

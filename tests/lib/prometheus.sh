@@ -3,8 +3,13 @@
 #
 # A real Prometheus, for tests:
 #
-#	prometheus_start PORT [RULES]	scrapes that port of this host once a second, with the
-#					rules of that folder; $prometheus_url
+#	prometheus_start PORT [RULES [JOB=PORT...]]
+#					scrapes that port of this host once a second as the
+#					job migscope, others as theirs, with the rules of that
+#					folder; $prometheus_url
+#	prometheus_rules SECONDS	our rules, as they are but for the time that they need:
+#					in the folder that it prints
+#	prometheus_evaluated		waits until each rule was; prints those that are not ok
 #	prometheus_run NAME CONFIG ARGUMENT...	one of several: with that configuration; then it is
 #					the one that is asked, $prometheus_url, ${prometheus_at[NAME]}
 #	prometheus_scraped N		waits until it has scraped N times
@@ -32,6 +37,7 @@ prometheus_run() {
 }
 
 prometheus_start() {
+	local job
 	cat >"$TAP_TMP/prometheus.yml" <<-YAML
 		global:
 		  scrape_interval: 1s
@@ -42,7 +48,33 @@ prometheus_start() {
 		  - job_name: migscope
 		    static_configs: [{ targets: ['127.0.0.1:$1'] }]
 	YAML
+	for job in "${@:3}"; do
+		cat >>"$TAP_TMP/prometheus.yml" <<-YAML
+			  - job_name: ${job%%=*}
+			    static_configs: [{ targets: ['127.0.0.1:${job#*=}'] }]
+		YAML
+	done
 	prometheus_run only "$TAP_TMP/prometheus.yml"
+}
+
+prometheus_rules() {
+	local file
+	mkdir "$TAP_TMP/rules"
+	for file in rules alerts; do
+		sed "s/\[[0-9]*m\]/[${1}s]/g; s/interval: .*s/interval: 1s/; s/for: .*/for: 1s/" \
+			"dashboards/prometheus/$file.yml" >"$TAP_TMP/rules/$file.yml"
+	done
+	echo "$TAP_TMP/rules"
+}
+
+prometheus_evaluated() {
+	local i
+	for ((i = 0; i < 300; i++)); do
+		curl -sf "$prometheus_url/api/v1/rules" >"$TAP_TMP/evaluated"
+		! jq -e '[.data.groups[].rules[]] | length > 0 and all(.health != "unknown")' "$TAP_TMP/evaluated" >/dev/null || break
+		sleep 0.2
+	done
+	jq -r '.data.groups[].rules[] | select(.health != "ok") | "\(.name): \(.health) \(.lastError)"' "$TAP_TMP/evaluated"
 }
 
 prometheus_query() {

@@ -2,7 +2,7 @@
 /*
  * render_openmetrics classic|openmetrics [MOST [STEP]] - the exposition of a model that
  * is always the same, with everything measured; with STEP every counter is as many times
- * as high, and names are plain. `twins` is in OpenMetrics, of VMs and devices that have
+ * as high, and names have nothing to be escaped. `twins` is in OpenMetrics, of VMs and devices that have
  * names of others that ended. `names` prints what series there may be. Without a format:
  * checks of Accept.
  */
@@ -172,6 +172,9 @@ static void run(struct model *m, struct metric_self *self, __u64 step)
 	struct model_dev *dev = &m->dev[0];
 
 	strcpy(ring->name, "ring");
+	/* what a pattern would take for more than a name */
+	strcpy(bitmap->name, "plain (2)");
+	strcpy(dev->vm, bitmap->name);
 	bitmap->alive = true;
 	ring->ring.pushes = 1000;
 	scale(&ring->ring, offsetof(struct ms_ring_vm, used_max), step);
