@@ -5,14 +5,20 @@ dashboards.py query URL WINDOW JOB
                                   - each expression, run against a Prometheus that scrapes
                                     tests/lib/known_exporter as that job, for each choice of
                                     VMs: the series have to be the known ones
+dashboards.py workload URL SINCE NOW JOB TRUTH...
+                                  - the same against one that scrapes a real migscope, of what
+                                    tools/kvmload says that it did between these times
 Prints TAP; tests/unit/dashboards.t reads it."""
 import glob
 import json
+import math
 import re
 import subprocess
 import sys
 import urllib.parse
 import urllib.request
+
+RULES_WINDOW = 30  # seconds that recording rules look back in tests/vm/prometheus.t
 
 count = failed = 0
 
@@ -102,10 +108,10 @@ def chosen(values):
 
 
 class Prometheus:
-    def __init__(self, url, job, window):
+    def __init__(self, url, job, window=None, now=None):
         self.url, self.job, self.window = url, job, window
         # all of one step, the last that it knows
-        build = self.ask(f'timestamp(migscope_build_info{{job="{job}"}})', None)[0]
+        build = self.ask(f'timestamp(migscope_build_info{{job="{job}"}})', now)[0]
         self.now, self.instance, self.version = build['value'][1], build['metric']['instance'], build['metric']['version']
 
     def get(self, path, **arguments):
@@ -149,6 +155,8 @@ def differs(got, want, most):
     wrong = [f'there is no {{{k}}}' for k in want if k not in got] + [f'{{{k}}} = {got[k]} should not be' for k in got if k not in want]
     for k in set(got) & set(want):
         low, high = want[k] if isinstance(want[k], tuple) else (want[k], want[k])
+        if low != low and got[k] != got[k]:
+            continue
         if not low - most * abs(low) <= got[k] <= high + most * abs(high):
             wrong.append(f'{{{k}}} = {got[k]}, not {want[k]}')
     return '; '.join(sorted(wrong))
@@ -165,14 +173,23 @@ def choices_of(p, jobs, vms):
             result(got == want[name], f"{path.rsplit('/', 1)[-1]}: ${name} offers what there is", f'{got}, not {want[name]}')
 
 
-def each_choice(p, e, vms, wanted):
+def added(values):
+    """Of several VMs that one series is about; a histogram that counted nothing adds nothing."""
+    values = [v for v in values if v == v] or values
+    if all(isinstance(v, (int, float)) for v in values):
+        return sum(values)
+    low, high = zip(*[v if isinstance(v, tuple) else (v, v) for v in values])
+    return min(low), sum(high)
+
+
+def each_choice(p, e, vms, wanted, alone=True):
     """Compares an expression for each VM, several, and all; wanted(vm names or None) says what it yields."""
     what = f"{e['dashboard']}: {e['panel']}: {e['expr'][:60]}"
     # what a rule records is looked at when its turn comes, not as of a step
     most = 0.15 if re.search(r'(vm|instance):', e['expr']) else p.most
     ways = [None]
     if '$vm' in e['expr']:
-        ways = [[vm] for vm in vms] + ([] if e['one'] else [vms, None])
+        ways = [[vm] for vm in vms] + ([] if e['one'] else [vms, None] if alone else [vms])
     for way in ways:
         vm = way[0] if way and e['one'] else chosen(way)
         bad = differs(p.series(e['expr'], escaped(p.instance), vm), wanted(way), most)
@@ -198,12 +215,187 @@ def query(url, window, job):
         each_choice(p, e, vms, wanted)
 
 
+class Workload:
+    """What three of tools/kvmload did since their middle, as the dashboards have to show it of a
+    real migscope. A value is known, or within (lowest, highest): what kvmload measures includes
+    the way into the kernel and back."""
+
+    def __init__(self, p, truths):
+        self.p = p
+        self.vms = {}
+        for path in truths:
+            t = json.load(open(path, encoding='utf-8'))
+            vm = t['vms'][0]
+            self.vms[t['name']] = {**vm, 'ring': t['mode'] == 'ring', 'limit': vm.get('ring', {}).get('soft_limit')}
+        ours = '|'.join(self.vms)
+        # others may run VMs on this host, too: a sum over all has theirs in it
+        self.theirs = f'job="{p.job}",vm!~"{ours}"'
+        self.foreign = sum(1 for _ in p.ask(f'migscope_vm_info{{{self.theirs}}}', p.now))
+        if self.foreign:
+            print(f"# there are {self.foreign} VMs of others")
+        times = [t for t, _ in p.ask(f'migscope_build_info{{job="{p.job}"}}[{p.window}s]', p.now)[0]['values']]
+        self.seconds = times[-1] - times[0]
+        # its status says that something is missing
+        doctor = json.loads(subprocess.run(['build/migscope', 'doctor', '-j'], stdout=subprocess.PIPE, check=False).stdout)
+        # what only --exact hooks is off
+        self.probes = {(q['source'], q['probe'], q['how']): q['state'] == 'attached' for q in doctor['probes']
+                       if q['state'] != 'off' and not q['exact']}
+        attached = {q[1] for q, state in self.probes.items() if state}
+        self.has_reset_time = bool(attached & {'ring_reset_end', 'ring_reset_done'})
+        self.has_log = bool(attached & {'log_get_end', 'log_sync'})
+        self.has_events = 'log_sync' in attached
+
+    def each(self, mode, value, *more, **labels):
+        """A row of each VM of a mode (None: of all), where value(what it did) is known."""
+        here = {'host': {'job': self.p.job, 'instance': self.p.instance}, 'instance': {'instance': self.p.instance}}
+        out = []
+        for name, vm in self.vms.items():
+            v = value(vm['since_barrier'], vm) if mode is None or vm['ring'] == (mode == 'ring') else None
+            if v is None:
+                continue
+            own = dict(labels, **({'vm': name} if 'vm' in more else {}))
+            for m in more:
+                own.update(here.get(m, {}))
+            out.append((name, labels_of(own), v))
+        return out
+
+    def rate(self, of):
+        return lambda since, vm: of(since) / self.seconds
+
+    def at_most(self, of):
+        """A rate of seconds: something, if there was something at all."""
+        def bounds(since, vm):
+            x = of(since) / self.seconds
+            return (x * 1e-3, x) if x else 0
+        return bounds
+
+    def both(self, rows, theirs, how=sum):
+        """One row for the host, of ours and of what Prometheus says of the others."""
+        low, high = zip(*[v if isinstance(v, tuple) else (v, v) for _, _, v in rows])
+        rest = [float(s['value'][1]) for s in self.p.ask(theirs, self.p.now)] if self.foreign else []
+        return [(None, '', (how([*low, *rest]), how([*high, *rest])))]
+
+    def of_host(self, rows):
+        return [(None, labels_of({'instance': self.p.instance}), v) for _, _, v in rows]
+
+    def quantile(self, seconds):
+        """Of a histogram whose bounds are four apart; of one that counted nothing: not a number."""
+        def bounds(since, vm):
+            return (1e-9, 4 * max(seconds(since), 1.024e-6)) if seconds(since) else math.nan
+        return bounds
+
+    def known(self):
+        """{(dashboard, panel): what its expressions yield}; of all others there is nothing."""
+        p, w, here = self.p, f'[{self.p.window}s]', {'job': self.p.job, 'instance': self.p.instance}
+        def total(key): return lambda s: sum(v[key] for v in s['vcpus'])
+        def stall(s): return s['stalls']['seconds']
+        def used_max(s, vm):
+            # of the last minute, in which may lie what was before the middle
+            high = [max(max(v['high_water'] for v in t['vcpus']), max(v['left'] for v in s['vcpus'])) for t in (s, vm['total'])]
+            return min(high), max(high)
+        def used_ratio(s, vm): return tuple(x / vm['limit'] for x in used_max(s, vm))
+        def of_vms(value): return self.each('ring', value, 'vm')
+        def harvest(*more):
+            return (self.each('ring', self.at_most(lambda s: s['resets']['seconds']), *more) if self.has_reset_time else []) + (
+                self.each('bitmap', self.at_most(lambda s: s['get']['seconds'] + s['clear']['seconds']), *more) if self.has_log else [])
+        def by_op(*row):
+            # a ring's VM has a dirty log in which nothing happens
+            return [x for op in ('get', 'clear') for x in self.each('bitmap', row[0](op), 'vm', op=op)
+                    + self.each('ring', lambda s, vm: 0, 'vm', op=op)]
+        pages = self.rate(total('pushes'))
+        bytes_ = self.rate(lambda s: 4096 * total('pushes')(s))
+        pages_theirs = f'sum by (vm) (rate(migscope_dirty_pages_total{{{self.theirs}}}{w}))'
+        out = {
+            ('fleet', 'VMs'): [self.both([(None, '', len(self.vms))], f'count(migscope_vm_alive{{{self.theirs}}} == 1)')],
+            ('fleet', 'VMs that dirty tracked memory'): [self.both(self.each('ring', lambda s, vm: 1), f'count({pages_theirs} > 0)')],
+            ('fleet', 'vCPU time lost to full rings'): [
+                self.both(self.each('ring', self.at_most(stall)), f'sum(rate(migscope_ring_full_stall_seconds_sum{{{self.theirs}}}{w}))')],
+            ('fleet', 'Probes not attached'): [[(None, '', list(self.probes.values()).count(False))]],
+            ('fleet', 'Memory dirtied, by host'): [self.of_host(self.both(self.each('ring', bytes_), f'4096 * sum({pages_theirs})'))],
+            ('fleet', 'Dirty rate against the bandwidth, highest of each host'): [self.recorded()],
+            ('fleet', 'Fullest ring of the last minute, by host'): [self.of_host(self.both(
+                self.each('ring', used_ratio),
+                f'migscope_ring_used_entries_max{{{self.theirs}}} / migscope_ring_soft_limit_entries{{{self.theirs}}}', max))],
+            ('host', 'Memory dirtied, by VM'): [self.each('ring', bytes_, 'instance', 'vm')],
+            ('host', 'Fullest ring of the last minute, by VM'): [self.each('ring', used_ratio, 'host', 'vm')],
+            ('host', 'vCPUs turned away, by VM'): [self.each('ring', self.rate(total('full_exits')), 'host', 'vm')],
+            ('host', 'vCPU time lost to full rings, by VM'): [self.each('ring', self.at_most(stall), 'host', 'vm')],
+            ('host', 'Time spent in harvesting, by VM'): [harvest('instance', 'vm')],
+            ('host', 'VMs'): [self.each('ring', lambda s, vm: 1, 'instance', 'vm', dirty_mode='ring')
+                              + self.each('bitmap', lambda s, vm: 1, 'instance', 'vm', dirty_mode='bitmap')],
+            ('migration', 'Dirty rate'): [of_vms(bytes_), [(None, '', 1e9)]],
+            ('migration', 'Ring fill at reset'): [[
+                x for i in range(12) for x in self.each('ring', lambda s, vm: sum(s['occupancy'][:i + 1]) * p.window / self.seconds,
+                                                        le=f'{i / 10}' if i < 11 else '+Inf')]],
+            ('migration', 'Entries of the fullest ring'): [
+                of_vms(lambda s, vm: max(v['left'] for v in s['vcpus'])), of_vms(used_max), of_vms(lambda s, vm: vm['limit'])],
+            ('migration', 'Stalls by a full ring'): [of_vms(self.rate(total('full_exits'))), of_vms(self.rate(lambda s: s['stalls']['ended']))],
+            ('migration', 'How long a stall takes'): 2 * [self.each('ring', self.quantile(lambda s: s['stalls']['max_seconds']))],
+            ('migration', 'Work of the resets'): [
+                of_vms(self.rate(lambda s: s['resets']['calls'])), of_vms(self.rate(total('reset_entries')))],
+            ('self', 'Probes'): [[(None, labels_of({'instance': p.instance, 'source': s, 'probe': q, 'how': how}), int(state))
+                                  for (s, q, how), state in self.probes.items()]],
+            ('self', 'A scrape'): [[(None, labels_of(here), (1e-6, 5))]],
+            ('self', 'CPU'): [[(None, labels_of(here), (0, 8))]],
+            ('self', 'Memory'): [[(None, labels_of(here), (1 << 20, 64 << 20))]],
+            ('self', 'Series'): [
+                [(None, labels_of(here), float(s['value'][1])) for s in p.ask(f'scrape_samples_scraped{{job="{p.job}"}}', p.now)],
+                [(None, labels_of(here), 0)]],
+            ('self', 'Lost'): [
+                [(None, labels_of(dict(here, what=x)), 0) for x in ('argument', 'device', 'duration', 'object', 'push', 'thread', 'unmatched')],
+                [(None, labels_of(dict(here, map=x)), 0) for x in ('calls', 'devices', 'pushes', 'rings', 'states', 'threads', 'vms')]],
+            ('self', 'Versions'): [[(None, labels_of({'version': p.version}), 1)]],
+        }
+        waits = [row for name, vm in self.vms.items() if vm['ring'] and stall(vm['since_barrier'])
+                 for row in [(name, labels_of({'thread': re.sub(r'\d+', 'N', name), 'op': 'stall'}), self.at_most(stall)(vm['since_barrier'], vm))]]
+        out['host', 'Waiting because of tracking, by thread'] = [waits]
+        if harvest():
+            out['fleet', 'Time spent in harvesting, by host'] = [self.of_host(self.both(
+                harvest(), f'rate(migscope_ring_reset_seconds_sum{{{self.theirs}}}{w}) or rate(migscope_dirty_log_sync_seconds_sum{{{self.theirs}}}{w})'))]
+        return out
+
+    def recorded(self):
+        """A rule looks back for as long as it says, and rate() beyond what it sees by a step at most."""
+        back, step = RULES_WINDOW, 1.2
+        found = self.p.ask('timestamp(vm:migscope_dirty_to_bandwidth:ratio)', self.p.now)
+        low, high = [], []
+        for s in self.p.ask(f'migscope_dirty_pages_total{{job="{self.p.job}"}}[{back}s]', found[0]['value'][1]):
+            (begin, first), (end, last) = s['values'][0], s['values'][-1]
+            if end > begin:
+                low.append(4096 * (float(last) - float(first)) / back / 1e9)
+                high.append(low[-1] * min(back, end - begin + 2 * step) / (end - begin))
+        return [(None, labels_of({'instance': self.p.instance}), (max(low), max(high)))]
+
+
+def workload(url, since, now, job, *truths):
+    p = Prometheus(url, job, int(float(now) - float(since)), now)
+    p.most = 0.05
+    w = Workload(p, truths)
+    if not w.foreign:
+        choices_of(p, [job], sorted(w.vms))
+    known = w.known()
+    seen = {}
+    for e in expressions():
+        key = (e['dashboard'].replace('migscope-', ''), e['panel'])
+        n = seen[key] = seen.get(key, -1) + 1
+        rows = known[key][n] if n < len(known.get(key, [])) else []
+
+        def wanted(way):
+            out = {}
+            for vm, labels, value in rows:
+                if way is None or vm is None or vm in way:
+                    out.setdefault(labels, []).append(value)
+            return {labels: added(values) for labels, values in out.items()}
+        each_choice(p, e, sorted(w.vms), wanted, not w.foreign)
+    result(set(known) <= set(seen), 'all that is known of was asked for', set(known) - set(seen))
+
+
 if sys.argv[1] == 'check':
     known = known_metrics()
     for file in sorted(glob.glob('dashboards/grafana/*.json')):
         check(file, known)
     rules(known)
 else:
-    {'query': query}[sys.argv[1]](*sys.argv[2:])
+    {'query': query, 'workload': workload}[sys.argv[1]](*sys.argv[2:])
 print(f'1..{count}')
 sys.exit(1 if failed else 0)
