@@ -11,8 +11,11 @@
 /* One line of NDJSON: SCHEMA.md. 0 or -errno. */
 int render_json(FILE *out, const struct model *m, bool final);
 
-/* A sample for the live page: tools/migscope/web/live.js. 0 or -errno. */
-int render_live(FILE *out, const struct model *m);
+/*
+ * A sample for the live page: tools/migscope/web/live.js. @began tells the process that
+ * answers from one before it, whose numbers of VMs and counters were others. 0 or -errno.
+ */
+int render_live(FILE *out, const struct model *m, double began);
 
 /* What doctor found, as one JSON object. 0 or -errno. */
 int render_json_probes(FILE *out, const struct probe *probe, size_t n,

@@ -80,7 +80,7 @@ static struct json_object *device_object(struct metric_at *at, struct live *l)
 	return o;
 }
 
-int render_live(FILE *out, const struct model *m)
+int render_live(FILE *out, const struct model *m, double began)
 {
 	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
 	struct live l = { .sink.put = put };
@@ -94,6 +94,8 @@ int render_live(FILE *out, const struct model *m)
 	/* a clock may be set: rates go by this one */
 	snprintf(time, sizeof(time), "%.6f", m->now_ns / 1e9);
 	json_object_object_add(o, "monotonic", json_object_new_double_s(m->now_ns / 1e9, time));
+	snprintf(time, sizeof(time), "%.6f", began);
+	json_object_object_add(o, "began", json_object_new_double_s(began, time));
 	for (size_t i = 0; i < m->vms; i++) {
 		metrics_object(&at, METRIC_VM, i);
 		json_object_array_add(list, vm_object(&at, &l));

@@ -130,7 +130,7 @@ static int render(struct server *s, enum format format, char **text, size_t *len
 		f = open_memstream(text, len);
 		if (!f)
 			return -errno;
-		err = format == JSON ? render_json(f, &s->now, false) : render_live(f, &s->now);
+		err = format == JSON ? render_json(f, &s->now, false) : render_live(f, &s->now, s->self.start_time);
 		return fclose(f) ? -errno : err;
 	}
 	measure_self(s);

@@ -3,19 +3,20 @@
 'use strict';
 
 (() => {
-	const { Board, COLORS, element, text } = Plots;
+	const { Board, COLORS, clock, element, gapOf, text } = Plots;
 	const EVERY = 1000, KEEP = 600;
 	const main = document.querySelector('main');
 	const samples = [], vms = new Map(), devices = new Map();
-	let paused = false, color = 0;
+	const keys = new Map();		// of what a run numbers: our own
+	let paused = false, color = 0, run = null, things = 0;
 	// what the host's clock says when its monotonic one says 0
 	let offset = null;
 
-	const status = element('span', { class: 'dim', role: 'status' }, 'waiting for the first sample');
+	const status = element('span', { class: 'dim status', role: 'status' }, 'waiting for the first sample');
 	const pause = element('button', { type: 'button', 'aria-pressed': 'false' }, 'Pause');
 	const lost = element('div');
-	const table = element('div', { class: 'card scroll' });
-	const deviceTable = element('div', { class: 'card scroll' });
+	const table = element('div', { class: 'card scroll live' });
+	const deviceTable = element('div', { class: 'card scroll live' });
 	const plots = element('div', { class: 'plots' });
 	const board = new Board(plots);
 	const bar = board.toolbar();
@@ -84,8 +85,20 @@
 			element('th', i > 1 ? { class: 'n' } : {}, h))), ...rows));
 	}
 
+	// Numbers are of one run of migscope: the next gives them anew. What it calls by a name that
+	// was there at the end of the one before goes on.
+	function keyOf(map, number, name) {
+		if (!keys.has(number)) {
+			const taken = new Set(keys.values());
+			const before = [...map.values()].find(x => x.name === name && x.alive && !taken.has(x.id));
+			keys.set(number, before ? before.id : 'x' + things++);
+		}
+		return keys.get(number);
+	}
+
 	// What is known of a thing that goes on; one that ended stands still, it is not drawn on.
-	function keep(map, values, id, now) {
+	function keep(map, values, number, now) {
+		const id = keyOf(map, number, now.name);
 		if (!map.has(id))
 			map.set(id, { id, color: COLORS[color++ % COLORS.length] });
 		const known = map.get(id), ended = known.alive === false;
@@ -106,11 +119,18 @@
 
 	function take(sample) {
 		const values = new Map();
+		if (sample.began !== run)
+			keys.clear();
+		run = sample.began;
 		for (const d of sample.devices)
 			keep(devices, values, 'd' + d.id, { name: `${d.vm} ${d.dev}`, vm: d.vm, dev: d.dev, alive: d.alive, last: d.v });
 		for (const vm of sample.vms)
-			keep(vms, values, vm.id, { name: vm.name, mode: vm.mode, alive: vm.alive, last: vm.v });
-		samples.push({ time: timeOf(sample), monotonic: sample.monotonic, values });
+			keep(vms, values, 'v' + vm.id, { name: vm.name, mode: vm.mode, alive: vm.alive, last: vm.v });
+		// what the run before knew and this one does not is gone
+		const here = new Set(keys.values());
+		for (const known of [...vms.values(), ...devices.values()])
+			known.alive = known.alive && here.has(known.id);
+		samples.push({ time: timeOf(sample), monotonic: sample.monotonic, run, values });
 		if (samples.length > KEEP)
 			samples.shift();
 		for (const map of [vms, devices])
@@ -134,10 +154,10 @@
 				if (!paused) {
 					showTable();
 					showDevices();
-					board.draw(samples, [...vms.values(), ...devices.values()], 10);
+					board.draw(samples, [...vms.values(), ...devices.values()], gapOf(samples, 2 * EVERY / 1000));
 				}
 			}
-			status.textContent = (paused ? 'paused, as of ' : 'as of ') + new Date(sample.time * 1000).toLocaleTimeString();
+			status.textContent = (paused ? 'paused, as of ' : 'as of ') + clock(sample.time);
 		} catch (e) {
 			status.textContent = 'no answer: ' + String(e.message || e).trim();
 		}

@@ -3,7 +3,7 @@
 'use strict';
 
 const Plots = (() => {
-	const COLORS = ['#3b82f6', '#e07b39', '#2a9d63', '#b556c4', '#d64550', '#8f8a20', '#1aa3b8', '#8b80f5'];
+	const COLORS = ['#3b82f6', '#d9722e', '#2a9d63', '#b556c4', '#d64550', '#8f8a20', '#1aa3b8', '#8b80f5'];
 	const PAGE = 4096;
 
 	// A panel: what is drawn of a VM between two samples; null: nothing is known.
@@ -55,12 +55,13 @@ const Plots = (() => {
 	}
 
 	// samples: [{ time, values: Map(vm id -> { key: number }) }]; a step of more than `gap`
-	// seconds is drawn as a hole.
+	// seconds is drawn as a hole, and so is one from one run of migscope to the next.
 	function rows(panel, samples, vms, gap) {
 		const out = [];
 		for (let i = 1; i < samples.length; i++) {
 			const before = samples[i - 1], now = samples[i], dt = now.time - before.time;
-			if (!(dt > 0) || dt > gap) {
+			const cut = !(dt > 0) || dt > gap || now.run !== before.run;
+			if (cut) {
 				// what lies between is not known
 				out.push([new Date((before.time + Math.max(dt, 0.001) / 2) * 1000), ...vms.map(() => null)]);
 				if (!(dt > 0))
@@ -72,12 +73,18 @@ const Plots = (() => {
 					return null;
 				const v = key => key in b ? b[key] : null;
 				// what was not there a sample ago has no rate; a counter that went back began anew
-				const r = key => !a || !(key in a) || !(key in b) || b[key] < a[key] || dt > gap ? null : (b[key] - a[key]) / dt;
+				const r = key => !a || !(key in a) || !(key in b) || b[key] < a[key] || cut ? null : (b[key] - a[key]) / dt;
 				return panel.of(v, r);
 			})]);
 		}
 		// only what goes forward can be drawn
 		return out.filter((row, i) => !i || row[0] > out[i - 1][0]);
+	}
+
+	// A line at nothing is not to lie on the edge.
+	function rangeOf(most) {
+		const top = most > 0 ? most * 1.08 : 1;
+		return [-0.02 * top, top];
 	}
 
 	function median(xs) {
@@ -98,6 +105,11 @@ const Plots = (() => {
 			return x.toLocaleString('en');
 		return a >= 1000 ? Math.round(x).toLocaleString('en') : a >= 100 ? x.toFixed(0) : a >= 10 ? x.toFixed(1) : a >= 0.01 || !a ? x.toFixed(2) : x.toPrecision(2);
 	}
+
+	// As the axes have it.
+	const HOURS = { hourCycle: 'h23' };
+	const clock = seconds => new Date(seconds * 1000).toLocaleTimeString([], HOURS);
+	const date = seconds => new Date(seconds * 1000).toLocaleString([], HOURS);
 
 	function element(tag, attributes, ...children) {
 		const e = document.createElement(tag);
@@ -186,7 +198,7 @@ const Plots = (() => {
 			const labels = ['time', ...vms.map(vm => String(vm.id))];
 			const colors = vms.map(vm => vm.color);
 			const most = Math.max(panel.most || 0, ...file.map(row => Math.max(...row.slice(1).map(x => x === null ? 0 : x))));
-			const options = { file, labels, colors, valueRange: [0, most > 0 ? most * 1.08 : 1] };
+			const options = { file, labels, colors, valueRange: rangeOf(most) };
 			let d = this.drawn.get(panel.id);
 			if (d) {
 				d.vms = vms;
@@ -208,7 +220,13 @@ const Plots = (() => {
 				// a single point between two holes would be nothing at all
 				drawGapEdgePoints: true, pointSize: 2,
 				gridLineColor: css('--grid'), axisLineColor: css('--line'), axisLabelFontSize: 12,
-				axes: { y: { axisLabelFormatter: text, axisLabelWidth: 52 } },
+				gridLineWidth: 0.8,
+				axes: {
+					// parts of a second are nothing to go by
+					x: { axisLabelFormatter: (d, by, o) => d.getMilliseconds() ? '' :
+						Dygraph.dateAxisLabelFormatter(d, Math.max(by, Dygraph.Granularity.SECONDLY), o) },
+					y: { axisLabelFormatter: x => x < 0 ? '' : text(x).replace(/(\.\d*?)0+$/, '$1').replace(/\.$/, ''), axisLabelWidth: 52, pixelsPerLabel: 24 },
+				},
 				dateWindow: this.range,
 				highlightCallback: (e, x, points, row) => { d.hover = row; this.legend(d); },
 				unhighlightCallback: () => { d.hover = null; this.legend(d); },
@@ -244,7 +262,7 @@ const Plots = (() => {
 			const head = element('tr', {}, element('th', {}, 'time'), ...d.vms.map(vm => element('th', { class: 'n' }, vm.name)));
 			const body = [];
 			for (let i = Math.max(0, d.graph.numRows() - 200); i < d.graph.numRows(); i++)
-				body.push(element('tr', {}, element('td', {}, new Date(d.graph.getValue(i, 0)).toLocaleTimeString()),
+				body.push(element('tr', {}, element('td', {}, clock(d.graph.getValue(i, 0) / 1000)),
 					...d.vms.map((vm, k) => element('td', { class: 'n' }, text(d.graph.getValue(i, k + 1))))));
 			const scroll = element('div', { class: 'scroll' }, element('table', {}, head, ...body));
 			while (table.children.length > 1)
@@ -267,5 +285,5 @@ const Plots = (() => {
 		}
 	}
 
-	return { Board, COLORS, PANELS, element, gapOf, text };
+	return { Board, COLORS, PANELS, clock, date, element, gapOf, text };
 })();

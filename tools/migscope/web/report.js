@@ -3,10 +3,10 @@
 'use strict';
 
 (() => {
-	const { Board, COLORS, element, gapOf, text } = Plots;
+	const { Board, COLORS, clock, date, element, gapOf, text } = Plots;
 	const report = JSON.parse(document.getElementById('data').textContent);
 	const main = document.querySelector('main');
-	const when = t => new Date(t * 1000).toLocaleString();
+	const when = date;
 
 	const BILL = [
 		['pages', 'pages dirtied', '', 1], ['pages_per_second', 'a second', 'MB/s', 4096e-6, true],
@@ -183,7 +183,7 @@
 	list('VMs', [element('tr', {}, ...['VM', 'tracked by', 'process', 'UUID', ''].map(h => element('th', {}, h))),
 		...report.vms.map(vm => element('tr', {}, element('td', {}, vm.name), element('td', {}, vm.dirty_mode === 'ring' ? 'dirty ring' : 'dirty bitmap'),
 			element('td', {}, `${vm.comm}, ${vm.pid}`), element('td', {}, vm.uuid || ''), element('td', {}, vm.ended ? 'ended' : '')))]);
-	list('Events', report.events.map(e => element('tr', {}, element('td', { class: 'dim time' }, new Date(e.time * 1000).toLocaleTimeString()), element('td', {}, e.kind === 'qemu' ? 'QEMU: ' + e.text : e.text))));
+	list('Events', report.events.map(e => element('tr', {}, element('td', { class: 'dim time' }, clock(e.time)), element('td', {}, e.kind === 'qemu' ? 'QEMU: ' + e.text : e.text))));
 	// a measure that needs two hooks is named once
 	const lost = report.not_measured.filter((p, i, all) => all.findIndex(q => q.lost === p.lost) === i);
 	list('Not measured', lost.map(p => element('tr', {}, element('td', {}, p.lost), element('td', { class: 'dim' }, p.why))));
