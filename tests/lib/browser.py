@@ -47,6 +47,8 @@ class Browser:
         for domain in ('Page', 'Runtime', 'Log', 'Network'):
             self.call(domain + '.enable')
         self.call('Emulation.setDeviceMetricsOverride', width=width, height=height, deviceScaleFactor=1, mobile=False)
+        # a picture of the whole page has none
+        self.call('Emulation.setScrollbarsHidden', hidden=True)
         self.call('Emulation.setEmulatedMedia', features=[{'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'}])
 
     def __enter__(self):

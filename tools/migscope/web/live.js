@@ -130,7 +130,7 @@
 		const here = new Set(keys.values());
 		for (const known of [...vms.values(), ...devices.values()])
 			known.alive = known.alive && here.has(known.id);
-		samples.push({ time: timeOf(sample), monotonic: sample.monotonic, run, values });
+		samples.push({ time: timeOf(sample), told: sample.time, monotonic: sample.monotonic, run, values });
 		if (samples.length > KEEP)
 			samples.shift();
 		for (const map of [vms, devices])
