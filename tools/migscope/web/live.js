@@ -39,6 +39,10 @@
 		return element('span', { class: 'meter', role: 'img', 'aria-label': text(100 * ratio) + ' %' }, bar);
 	}
 
+	function state(known) {
+		return known.alive ? '' : known.lost ? ' (not seen any more)' : ' (ended)';
+	}
+
 	function showTable() {
 		const now = samples[samples.length - 1], before = samples[samples.length - 2];
 		const rows = [element('tr', {}, ...['VM', 'tracked by', 'MB/s dirtied', 'fullest ring', 'full exits', 'stalled', 'harvests'].map((h, i) =>
@@ -50,7 +54,7 @@
 			const limit = get('ring_soft_limit_entries'), used = get('ring_used_entries');
 			const pages = rate('dirty_pages,vcpu');
 			const harvests = [get('ring_resets'), get('dirty_log_sync_seconds_count,get')].filter(x => x !== null);
-			rows.push(element('tr', {}, element('td', {}, vm.name + (vm.alive ? '' : ' (ended)')),
+			rows.push(element('tr', {}, element('td', {}, vm.name + state(vm)),
 				element('td', {}, vm.mode === 'ring' ? 'dirty ring' : 'dirty bitmap'),
 				element('td', { class: 'n' }, text(pages === null ? null : pages * 4096 / 1e6)),
 				element('td', { class: 'n' }, limit && used !== null ? meter(used / limit) : '', limit && used !== null ? ' ' + text(100 * used / limit) + ' %' : '–'),
@@ -72,7 +76,7 @@
 			const waits = get('iotlb_miss_service_seconds_count'), limit = get('iotlb_entries_limit'), used = get('iotlb_entries');
 			const gets = get('vfio_dirty_get_seconds_count,get');
 			const pinned = get('vfio_pinned_pages') !== null ? get('vfio_pinned_pages') * 4096 : get('vdpa_pinned_bytes');
-			rows.push(element('tr', {}, element('td', {}, d.vm), element('td', {}, d.dev + (d.alive ? '' : ' (ended)')),
+			rows.push(element('tr', {}, element('td', {}, d.vm), element('td', {}, d.dev + state(d)),
 				element('td', { class: 'n' }, text(rate('iotlb_lookups,miss'))),
 				element('td', { class: 'n' }, waits ? text(1e3 * get('iotlb_miss_service_seconds_sum') / waits) + ' ms' : '–'),
 				element('td', { class: 'n' }, limit && used !== null ? meter(used / limit) : '', limit && used !== null ? ` ${text(used)}` : '–'),
@@ -90,7 +94,7 @@
 	function keyOf(map, number, name) {
 		if (!keys.has(number)) {
 			const taken = new Set(keys.values());
-			const before = [...map.values()].find(x => x.name === name && x.alive && !taken.has(x.id));
+			const before = [...map.values()].find(x => x.name === name && (x.alive || x.lost) && !taken.has(x.id));
 			keys.set(number, before ? before.id : 'x' + things++);
 		}
 		return keys.get(number);
@@ -101,8 +105,8 @@
 		const id = keyOf(map, number, now.name);
 		if (!map.has(id))
 			map.set(id, { id, color: COLORS[color++ % COLORS.length] });
-		const known = map.get(id), ended = known.alive === false;
-		Object.assign(known, now);
+		const known = map.get(id), ended = known.alive === false && !known.lost;
+		Object.assign(known, { lost: false }, now);
 		if (!ended)
 			values.set(id, now.last);
 	}
@@ -126,10 +130,11 @@
 			keep(devices, values, 'd' + d.id, { name: `${d.vm} ${d.dev}`, vm: d.vm, dev: d.dev, alive: d.alive, last: d.v });
 		for (const vm of sample.vms)
 			keep(vms, values, 'v' + vm.id, { name: vm.name, mode: vm.mode, alive: vm.alive, last: vm.v });
-		// what the run before knew and this one does not is gone
+		// what the run before knew and this one does not may have ended, or not have moved yet
 		const here = new Set(keys.values());
 		for (const known of [...vms.values(), ...devices.values()])
-			known.alive = known.alive && here.has(known.id);
+			if (known.alive && !here.has(known.id))
+				Object.assign(known, { alive: false, lost: true });
 		samples.push({ time: timeOf(sample), told: sample.time, monotonic: sample.monotonic, run, values });
 		if (samples.length > KEEP)
 			samples.shift();
