@@ -228,7 +228,8 @@ int main(void)
 		{ "a display's, of a guest with a device that runs", "R.D.d..", "1:display:logging:logging_off!:2-5" },
 		{ "without switching: by what is harvested", "..hhhh.....", "1:migration:harvests:idle!:2-6", true },
 		{ "without switching: twice", "..hh.....hh.....", "1:migration:harvests:idle!:2-4 2:migration:harvests:idle!:9-11", true },
-		{ "without switching: what is harvested, then states", "R.hPhSs....", "1:migration:device_states:devices_stopped:2-7", true },
+		{ "without switching: what is harvested, then states", "R.hPhSs....",
+		  "1:migration:device_states:devices_stopped:2-7", true },
 		{ "without switching: VFIO's bitmaps count as well", "..hgg.....", "1:migration:harvests:idle!:2-5", true },
 	};
 	int n = 0, failed = 0;
