@@ -58,6 +58,13 @@ void vdpasim_iommu_free(struct vdpasim *sim)
 	kfree(sim->as);
 }
 
+static void say(struct vdpasim *sim, unsigned int asid, int err)
+{
+	const struct vhost_iotlb *table = &sim->as[asid].table;
+
+	trace_vdpa_sim_map(sim->vdpa.index, asid, READ_ONCE(table->nmaps), err, &sim->vdpa, table);
+}
+
 /* @new takes the place of what is mapped, which is freed where sleeping is allowed. */
 static void replace(struct vdpasim *sim, unsigned int asid, struct vhost_iotlb *new, bool identity)
 {
@@ -74,7 +81,7 @@ static void clear(struct vdpasim *sim, unsigned int asid)
 
 	vhost_iotlb_init(&empty, 1, 0);
 	replace(sim, asid, &empty, false);
-	trace_vdpa_sim_map(sim->vdpa.index, asid, 0, 0);
+	say(sim, asid, 0);
 }
 
 /* All that is memory, or can be: more may be plugged in while a driver has the device. */
@@ -91,7 +98,7 @@ int vdpasim_iommu_identity(struct vdpasim *sim)
 		if (err)
 			return err;
 		replace(sim, asid, &whole, true);
-		trace_vdpa_sim_map(sim->vdpa.index, asid, 1, 0);
+		say(sim, asid, 0);
 	}
 	return 0;
 }
@@ -103,6 +110,8 @@ void vdpasim_iommu_reset(struct vdpasim *sim, bool all)
 	for (asid = 0; asid < sim->attr.nas; asid++)
 		if (all || sim->as[asid].identity)
 			clear(sim, asid);
+		else
+			say(sim, asid, 0);
 }
 
 static bool table_has(struct vhost_iotlb *table, const struct vhost_iotlb_map *like)
@@ -151,7 +160,7 @@ int vdpasim_set_map(struct vdpa_device *vdpa, unsigned int asid, struct vhost_io
 		trim(sim, asid, iotlb);
 	else
 		replace(sim, asid, &copy, false);
-	trace_vdpa_sim_map(vdpa->index, asid, sim->as[asid].table.nmaps, err);
+	say(sim, asid, err);
 	return err;
 }
 
@@ -169,7 +178,7 @@ int vdpasim_dma_map(struct vdpa_device *vdpa, unsigned int asid, u64 iova, u64 s
 	spin_lock(&sim->iommu_lock);
 	err = vhost_iotlb_add_range_ctx(table, iova, iova + (size - 1), pa, perm, opaque);
 	spin_unlock(&sim->iommu_lock);
-	trace_vdpa_sim_map(vdpa->index, asid, table->nmaps, err);
+	say(sim, asid, err);
 	return err;
 }
 
@@ -184,7 +193,7 @@ int vdpasim_dma_unmap(struct vdpa_device *vdpa, unsigned int asid, u64 iova, u64
 	spin_lock(&sim->iommu_lock);
 	vhost_iotlb_del_range(table, iova, iova + (size - 1));
 	spin_unlock(&sim->iommu_lock);
-	trace_vdpa_sim_map(vdpa->index, asid, table->nmaps, 0);
+	say(sim, asid, 0);
 	return 0;
 }
 

@@ -188,7 +188,7 @@ static int range_unmap(struct vhost_vdpa *v, struct vhost_vdpa_as *as, u64 first
 	err = table_cut(v, as, first, last, &pages, &runs);
 	if (since)
 		trace_vhost_vdpa_unmap(v->vdev, as->id, first, last - first + 1, pages, runs,
-				       err, ktime_get_ns() - since);
+				       err, ktime_get_ns() - since, &as->iotlb);
 	return err;
 }
 
@@ -255,7 +255,7 @@ static int message_update(struct vhost_vdpa *v, struct vhost_vdpa_as *as,
 		err = table_extend(v, as, &runs);
 	if (since)
 		trace_vhost_vdpa_map(v->vdev, as->id, page.iova, page.size, runs.pages, n, err,
-				     ktime_get_ns() - since);
+				     ktime_get_ns() - since, &as->iotlb);
 	return err;
 }
 

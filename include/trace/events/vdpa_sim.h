@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The simulated vDPA device: what its worker did, what it could not do, what became of
- * its maps. @index is the device's on the vDPA bus.
+ * its maps. @index is the device's on the vDPA bus, @table a key as in the vhost_iotlb events.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM vdpa_sim
@@ -10,6 +10,8 @@
 #define _TRACE_VDPA_SIM_H
 
 #include <linux/tracepoint.h>
+#include <linux/vdpa.h>
+#include <linux/vhost_iotlb.h>
 
 /* The worker ran once: @done are the requests or frames it took off the rings. */
 TRACE_EVENT(vdpa_sim_work,
@@ -54,17 +56,22 @@ TRACE_EVENT(vdpa_sim_broken,
 	TP_printk("index %u vq %u error %d", __entry->index, __entry->vq, __entry->err)
 );
 
-/* An address space was changed; @nmaps is what it holds now. */
+/*
+ * An address space was changed, or its device reset; @nmaps is what it holds now. Whose
+ * table it is that misses something is known from here.
+ */
 TRACE_EVENT(vdpa_sim_map,
-	TP_PROTO(u32 index, u32 asid, u32 nmaps, int err),
+	TP_PROTO(u32 index, u32 asid, u32 nmaps, int err, const struct vdpa_device *vdev,
+		 const struct vhost_iotlb *table),
 
-	TP_ARGS(index, asid, nmaps, err),
+	TP_ARGS(index, asid, nmaps, err, vdev, table),
 
 	TP_STRUCT__entry(
 		__field(u32,	index)
 		__field(u32,	asid)
 		__field(u32,	nmaps)
 		__field(int,	err)
+		__field(const void *, table)
 	),
 
 	TP_fast_assign(
@@ -72,10 +79,11 @@ TRACE_EVENT(vdpa_sim_map,
 		__entry->asid	= asid;
 		__entry->nmaps	= nmaps;
 		__entry->err	= err;
+		__entry->table	= table;
 	),
 
-	TP_printk("index %u asid %u nmaps %u error %d", __entry->index, __entry->asid,
-		  __entry->nmaps, __entry->err)
+	TP_printk("index %u asid %u nmaps %u error %d table %p", __entry->index, __entry->asid,
+		  __entry->nmaps, __entry->err, __entry->table)
 );
 
 /* A command on the control queue, and the answer. */

@@ -4,7 +4,8 @@
  * about its memory, and what comes of them.
  *
  * @dev is the device's number on the vDPA bus, as in the vdpa events. Results are
- * 0 or -errno, times are in nanoseconds, memory is counted in pages of the host.
+ * 0 or -errno, times are in nanoseconds, memory is counted in pages of the host. @table is a
+ * key as in the vhost_iotlb events, @entries how many maps it holds once the event is over.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM vhost_vdpa
@@ -14,6 +15,7 @@
 
 #include <linux/tracepoint.h>
 #include <linux/vdpa.h>
+#include <linux/vhost_iotlb.h>
 #include <linux/vhost_types.h>
 
 /* One message, when it has been worked off. */
@@ -60,9 +62,9 @@ TRACE_EVENT(vhost_vdpa_message,
 
 DECLARE_EVENT_CLASS(vhost_vdpa_memory,
 	TP_PROTO(const struct vdpa_device *vdev, u32 asid, u64 iova, u64 size,
-		 u64 pages, u32 runs, int err, u64 ns),
+		 u64 pages, u32 runs, int err, u64 ns, const struct vhost_iotlb *table),
 
-	TP_ARGS(vdev, asid, iova, size, pages, runs, err, ns),
+	TP_ARGS(vdev, asid, iova, size, pages, runs, err, ns, table),
 
 	TP_STRUCT__entry(
 		__field(u64,	iova)
@@ -73,6 +75,8 @@ DECLARE_EVENT_CLASS(vhost_vdpa_memory,
 		__field(u32,	asid)
 		__field(u32,	runs)
 		__field(int,	err)
+		__field(u32,	entries)
+		__field(const void *, table)
 	),
 
 	TP_fast_assign(
@@ -84,25 +88,28 @@ DECLARE_EVENT_CLASS(vhost_vdpa_memory,
 		__entry->asid	= asid;
 		__entry->runs	= runs;
 		__entry->err	= err;
+		__entry->entries = table->nmaps;
+		__entry->table	= table;
 	),
 
-	TP_printk("dev %u asid %u iova 0x%llx size 0x%llx pages %llu runs %u error %d ns %llu",
+	TP_printk("dev %u asid %u iova 0x%llx size 0x%llx pages %llu runs %u error %d ns %llu table %p entries %u",
 		  __entry->dev, __entry->asid, __entry->iova, __entry->size,
-		  __entry->pages, __entry->runs, __entry->err, __entry->ns)
+		  __entry->pages, __entry->runs, __entry->err, __entry->ns,
+		  __entry->table, __entry->entries)
 );
 
 /* @runs: of memory that is contiguous for the device, an entry of its table each */
 DEFINE_EVENT(vhost_vdpa_memory, vhost_vdpa_map,
 	TP_PROTO(const struct vdpa_device *vdev, u32 asid, u64 iova, u64 size,
-		 u64 pages, u32 runs, int err, u64 ns),
-	TP_ARGS(vdev, asid, iova, size, pages, runs, err, ns)
+		 u64 pages, u32 runs, int err, u64 ns, const struct vhost_iotlb *table),
+	TP_ARGS(vdev, asid, iova, size, pages, runs, err, ns, table)
 );
 
 /* also when a process ends with maps left */
 DEFINE_EVENT(vhost_vdpa_memory, vhost_vdpa_unmap,
 	TP_PROTO(const struct vdpa_device *vdev, u32 asid, u64 iova, u64 size,
-		 u64 pages, u32 runs, int err, u64 ns),
-	TP_ARGS(vdev, asid, iova, size, pages, runs, err, ns)
+		 u64 pages, u32 runs, int err, u64 ns, const struct vhost_iotlb *table),
+	TP_ARGS(vdev, asid, iova, size, pages, runs, err, ns, table)
 );
 
 /*
