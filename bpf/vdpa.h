@@ -34,6 +34,13 @@ struct {
 	__type(value, u64);
 } ms_vdpa_dead SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MS_MAX_VDPAS * MS_VDPA_SPACES);
+	__type(key, u64);
+	__type(value, struct ms_vdpa_table);
+} ms_vdpa_tables SEC(".maps");
+
 /* Calls that are under way: thread and kind of call -> its start. A message may set status. */
 enum ms_vdpa_call {
 	MS_VDPA_CALL_MESSAGE,
@@ -80,6 +87,7 @@ static __always_inline struct ms_vdpa *ms_vdpa_by_id(u64 id)
 	return bpf_map_lookup_elem(&ms_vdpas, &id);
 }
 
+/* @vdev: NULL for what stands for the tables of nobody that we know */
 static __always_inline u64 ms_vdpa_new(const struct vdpa_device *vdev)
 {
 	u64 key = (u64)vdev, id = ms_self_add(MS_SELF_LAST_DEV_ID, 1), *winner;
@@ -94,8 +102,14 @@ static __always_inline u64 ms_vdpa_new(const struct vdpa_device *vdev)
 		goto full;
 	v->vdev = key;
 	v->owner.seen_ns = bpf_ktime_get_ns();
-	v->number = BPF_CORE_READ(vdev, index);
-	bpf_probe_read_kernel_str(v->name, MS_FILE_LEN, BPF_CORE_READ(vdev, dev.kobj.name));
+	if (vdev) {
+		v->number = BPF_CORE_READ(vdev, index);
+		bpf_probe_read_kernel_str(v->name, MS_FILE_LEN, BPF_CORE_READ(vdev, dev.kobj.name));
+	} else {
+		__builtin_memcpy(v->name, "vringh", sizeof("vringh"));
+		v->space[0].table = ~0ULL;
+		v->space[0].own = 1;
+	}
 	if (!bpf_map_update_elem(&ms_vdpa_ids, &key, &id, BPF_NOEXIST))
 		return id;
 	/* two met it at the same time: the first id stays */
@@ -122,6 +136,13 @@ static __always_inline void ms_vdpa_end(u64 vdev)
 	if (!v)
 		return;
 	v->owner.died_ns = bpf_ktime_get_ns();
+	for (u32 i = 0; i < MS_VDPA_SPACES; i++) {
+		u64 table = v->space[i].table;
+
+		if (table)
+			bpf_map_delete_elem(&ms_vdpa_tables, &table);
+		v->space[i].entries = 0;
+	}
 	k = ms_self_add(MS_SELF_VDPA_DEAD, 1) & (MS_MAX_VDPA_DEAD - 1);
 	place = bpf_map_lookup_elem(&ms_vdpa_dead, &k);
 	if (!place)
@@ -150,6 +171,62 @@ static __always_inline struct ms_vdpa *ms_vdpa_get(const struct vdpa_device *vde
 		ms_vdpa_end(key);
 	}
 	return ms_vdpa_by_id(ms_vdpa_new(vdev));
+}
+
+/* How full the table of address space @asid is. */
+static __always_inline void ms_vdpa_space_holds(struct ms_vdpa *v, u32 asid,
+						const struct vhost_iotlb *table)
+{
+	if (asid >= MS_VDPA_SPACES)
+		return;
+	v->space[asid].table = (u64)table;
+	v->space[asid].entries = BPF_CORE_READ(table, nmaps);
+	v->space[asid].limit = BPF_CORE_READ(table, limit);
+}
+
+/* The same as vhost_vdpa keeps it: of use where the device does not say what it has. */
+static __always_inline void ms_vdpa_space_told(struct ms_vdpa *v, u32 asid,
+					       const struct vhost_iotlb *table)
+{
+	/* the verifier is to see this very value compared */
+	barrier_var(asid);
+	if (asid < MS_VDPA_SPACES && !v->space[asid].own)
+		ms_vdpa_space_holds(v, asid, table);
+}
+
+/* The device translates address space @asid by @table. */
+static __always_inline void ms_vdpa_space_own(const struct vdpa_device *vdev, u32 asid,
+					      const struct vhost_iotlb *table)
+{
+	struct ms_vdpa *v = ms_vdpa_get(vdev);
+	u64 key = (u64)vdev, at = (u64)table, *id = bpf_map_lookup_elem(&ms_vdpa_ids, &key);
+	struct ms_vdpa_table whose = { .space = asid };
+
+	if (!v || !id || !table || asid >= MS_VDPA_SPACES)
+		return;
+	whose.id = *id;
+	if (v->space[asid].table != at || !v->space[asid].own) {
+		if (bpf_map_update_elem(&ms_vdpa_tables, &at, &whose, BPF_ANY)) {
+			ms_self_add(MS_SELF_DEVS_FULL, 1);
+			return;
+		}
+		v->space[asid].own = 1;
+	}
+	ms_vdpa_space_holds(v, asid, table);
+}
+
+/* Whose @table is, and which of its; if no device has said so, all such tables are one's. */
+static __always_inline struct ms_vdpa *ms_vdpa_of_table(const struct vhost_iotlb *table, u32 *space)
+{
+	u64 key = (u64)table, nobody = 0, *id;
+	struct ms_vdpa_table *whose = bpf_map_lookup_elem(&ms_vdpa_tables, &key);
+	struct ms_vdpa *v = whose ? ms_vdpa_by_id(whose->id) : NULL;
+
+	*space = v ? whose->space : 0;
+	if (v)
+		return v;
+	id = bpf_map_lookup_elem(&ms_vdpa_ids, &nobody);
+	return ms_vdpa_by_id(id ? *id : ms_vdpa_new(NULL));
 }
 
 /* The process that has it open does something with it. */

@@ -20,14 +20,28 @@ int BPF_PROG(ms_vdpa_message_event, const struct vdpa_device *vdev, u32 asid,
 
 SEC("tp_btf/vhost_vdpa_map")
 int BPF_PROG(ms_vdpa_map_event, const struct vdpa_device *vdev, u32 asid, u64 iova, u64 size,
-	     u64 pages, u32 runs, int err)
+	     u64 pages, u32 runs, int err, u64 ns, const struct vhost_iotlb *table)
 {
 	struct ms_vdpa *v = ms_vdpa_get(vdev);
 
-	if (!v || err)
+	if (!v)
+		return 0;
+	ms_vdpa_space_told(v, asid, table);
+	if (err)
 		return 0;
 	__sync_fetch_and_add(&v->mapped_pages, pages);
 	__sync_fetch_and_add(&v->runs, runs);
+	return 0;
+}
+
+SEC("tp_btf/vhost_vdpa_unmap")
+int BPF_PROG(ms_vdpa_unmap_event, const struct vdpa_device *vdev, u32 asid, u64 iova, u64 size,
+	     u64 pages, u32 runs, int err, u64 ns, const struct vhost_iotlb *table)
+{
+	struct ms_vdpa *v = ms_vdpa_get(vdev);
+
+	if (v)
+		ms_vdpa_space_told(v, asid, table);
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 
 #define MS_MAX_VDPAS		256
 #define MS_MAX_VDPA_DEAD	64	/* devices that ended and are still kept; a power of two */
+#define MS_VDPA_SPACES		4	/* address spaces that are told apart */
 
 /*
  * What is asked of a device: first what vdpa_op of include/trace/events/vdpa.h counts, in
@@ -52,6 +53,36 @@ struct ms_vdpa_stat {
 	struct ms_time_hist time;
 };
 
+/*
+ * An address space and its table, from the events of our modules only: the one that the
+ * device's own host side translates by (vringh) where it says which that is, else the one
+ * that vhost_vdpa keeps of what it told the device. Nothing of it is counted by the source
+ * vhost_iotlb, whose misses are messages of vhost to a VMM that answers them; here a miss
+ * fails the request, or the ring.
+ */
+struct ms_vdpa_space {
+	__u64 table;		/* an opaque id; 0: not known, nothing of this is */
+	__u64 misses;		/* nothing was mapped there; these three only with @own */
+	__u64 denied;		/* mapped, but not for this access */
+	__u64 hits;		/* exact mode */
+	__u32 entries;		/* of the table, when it changed last */
+	__u32 limit;		/* ~0: none but that of memory */
+	__u32 own;		/* the device translates by it */
+	__u32 unused;
+};
+
+/* Map ms_vdpa_tables: address of a living table -> whose it is. */
+struct ms_vdpa_table {
+	__u64 id;		/* of the device */
+	__u32 space;
+	__u32 unused;
+};
+
+/*
+ * A device of which only space[0] means anything: what is translated by a table of which
+ * no device has said that it is its own. Its vdev is 0, and so is its key in ms_vdpa_ids.
+ */
+
 /* Map ms_vdpas: device id -> this. Map ms_vdpa_ids: address of a vdpa_device -> id. */
 struct ms_vdpa {
 	struct ms_owner owner;	/* who opened it; the host's kernel where tgid is 0 */
@@ -67,10 +98,14 @@ struct ms_vdpa {
 	__u64 pinned_limit;	/* pages, from our own events only; 0: not known */
 	__u32 number;		/* on the bus */
 	__u32 unused;
+	struct ms_vdpa_space space[MS_VDPA_SPACES];
 };
 
 _Static_assert(sizeof(struct ms_vdpa) == sizeof(struct ms_owner) + 8 + MS_FILE_LEN +
-	       MS_VDPA_OPS * (16 + sizeof(struct ms_time_hist)) + 8 * (MS_ERRNO_COUNT + 6) + 8,
+	       MS_VDPA_OPS * (16 + sizeof(struct ms_time_hist)) + 8 * (MS_ERRNO_COUNT + 6) + 8 +
+	       48 * MS_VDPA_SPACES,
 	       "ms_vdpa is shared with BPF");
+_Static_assert(sizeof(struct ms_vdpa_space) == 48 && sizeof(struct ms_vdpa_table) == 16,
+	       "they are, too");
 
 #endif

@@ -69,8 +69,9 @@ VDPA = {
     'ops?': VDPA_OPS, 'errors?': ERRORS, 'kicks?': COUNT, 'callbacks?': COUNT, 'mapped_pages?': COUNT, 'runs?': COUNT,
     'pinned_pages?': COUNT, 'pinned_limit_pages?': COUNT,
 }
+SPACE = {'asid?': COUNT, 'entries?': COUNT, 'entries_limit?': COUNT, 'misses?': COUNT, 'denied?': COUNT, 'hits?': COUNT}
 DEVICE = {'vm': TEXT, 'dev': TEXT, 'id': COUNT, 'pid': COUNT, 'alive': BOOL, 'vhost_iotlb?': IOTLB, 'vfio?': VFIO,
-          'migration?': MIGRATION, 'vdpa?': VDPA}
+          'migration?': MIGRATION, 'vdpa?': VDPA, 'spaces?': [SPACE]}
 TIMES = {'count': COUNT, 'seconds': SECONDS, 'le': list, 'count_le': list}
 OUTCOMES = ('logging_off', 'vm_ended', 'idle', 'tracking_off', 'ran_on', 'devices_stopped', 'device_error')
 MIGRATIONS = {'running': COUNT, 'ended': {outcome + '?': TIMES for outcome in OUTCOMES}}

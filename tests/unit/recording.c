@@ -105,6 +105,9 @@ static void live_devices(struct model_dev *dev, int t)
 		dev[0].iotlb.service.bucket[12] += 10;
 		dev[0].iotlb.service.sum_ns += 10 * 20000000ULL;
 		dev[0].iotlb.entries = 1000 + 10 * t;
+		dev[0].vdpa.space[0].misses += 3;
+		dev[0].vdpa.space[0].denied += 50;
+		dev[0].vdpa.space[1].misses += 4;
 	}
 	live_states(&dev[2].mig, &dev[3].mig, t);
 	if (t > 10 && t < 30) {
@@ -192,6 +195,9 @@ int main(int argc, char **argv)
 		strcpy(dev[i].dev, dev_name[i]);
 	}
 	dev[0].has_iotlb = dev[1].has_vfio = dev[2].has_mig = dev[3].has_mig = true;
+	/* nothing has both; here it shows that they are told apart */
+	dev[0].has_vdpa = dev[0].has_spaces = true;
+	dev[0].vdpa.space[0] = dev[0].vdpa.space[1] = (struct ms_vdpa_space){ .table = 1, .own = 1 };
 	dev[0].iotlb.limit = 2048;
 	vm[0].thread = thread;
 	vm[0].threads = 2;

@@ -34,6 +34,8 @@ is "devices: misses and their time; pins, GETs" "$(report '.sessions[0:2] | map(
 is "devices: time in each migration state" "$(report '.sessions[0:2] | map(.devices | map([.dev, .seconds_in]) | .[1:])')" \
 	'[[["00000000-0000-4000-8000-00000000000a",{"running":1,"pre_copy":19,"stop_copy":1}]],[]]'
 is "of a device that only runs there is nothing to say" "$(report '.sessions[1].devices | map(.dev)')" '["container-0"]'
+is "devices: what a device itself missed, in all its address spaces, beside that" \
+	"$(report '.sessions[0].devices[0] | [.vdpa_misses, .iotlb_misses]')" '[140,200]'
 is "QEMU's own figures, once it has worked them out" "$(report '.sessions[0].qemu | [.status, .rounds, .migration_seconds, .downtime_seconds]')" '["completed",5,20.5,0.25]'
 is "rounds, as QEMU counts them" "$(report '.sessions[0] | [.bill.rounds, (.syncs | length), .syncs[1].pages]')" '[5,5,5000]'
 is "rounds of a bitmap, by its GETs" "$(report '.sessions[1] | [.bill.rounds, .syncs[1].pages]')" '[19,300]'

@@ -188,6 +188,8 @@ static void run(struct model *m, struct metric_self *self, __u64 step)
 	scale(dev->mig.in_ns, sizeof(dev->mig.in_ns), step);
 	scale(dev->vdpa.op, sizeof(dev->vdpa.op), step);
 	scale(&dev->vdpa.kicks, sizeof(dev->vdpa.kicks), step);
+	for (int i = 0; i < MS_VDPA_SPACES; i++)
+		scale(&dev->vdpa.space[i].misses, 3 * sizeof(__u64), step);
 	scale(m->self, sizeof(m->self), step);
 	for (int i = 0; i < SESSION_OUTCOMES; i++) {
 		scale(migrations.ended[i].bucket, sizeof(migrations.ended[i].bucket), step);
@@ -279,6 +281,10 @@ int main(int argc, char **argv)
 	dev.vdpa.kicks = 30;
 	dev.vdpa.callbacks = 31;
 	dev.vdpa.pinned_pages = 1000;
+	dev.has_spaces = true;
+	dev.vdpa.space[0] = (struct ms_vdpa_space){ 1, 2, 3, 4, 70, 2048, 1 };
+	dev.vdpa.space[1] = (struct ms_vdpa_space){ 2, 5, 6, 7, 8, ~0U, 1 };
+	dev.vdpa.space[2] = (struct ms_vdpa_space){ 3, 0, 0, 0, 9, 2048, 0 };
 	dev.vdpa.op[MS_VDPA_set_map].calls = 4;
 	fill_times(&dev.vdpa.op[MS_VDPA_set_map].time, 19);
 	dev.vdpa.op[MS_VDPA_update].calls = 9;

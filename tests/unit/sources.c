@@ -284,6 +284,7 @@ static void vdpa_owners(void)
 	v = put("ms_vdpas", 2);
 	owned_by(&v->owner, getpid(), "vmm");
 	strcpy(v->name, "vdpa0");
+	v->vdev = 1;
 	snprintf(name, sizeof(name), "vmm-%d", getpid());
 	point(sample(0.2) && m.devs == 1, "vDPA: the device is there");
 	is("vDPA: it is who has it open", m.devs ? m.dev[0].vm : "", name);
@@ -306,11 +307,28 @@ static void vdpa_owners(void)
 	is("vDPA: until somebody has it again", m.devs ? m.dev[0].vm : "", name);
 }
 
+/* What vringh translates for who is no device of the bus is shown, but is none. */
+static void vdpa_nobodys(void)
+{
+	struct ms_vdpa *v;
+
+	begin();
+	v = put("ms_vdpas", 2);
+	strcpy(v->name, "vringh");
+	v->space[0].table = ~0ULL;
+	v->space[0].own = 1;
+	point(sample(0.2) && m.devs == 1 && m.dev[0].has_spaces && !m.dev[0].has_vdpa,
+	      "vringh: tables of nobody's are there, a device is not");
+	is("vringh: they have its name", m.devs ? m.dev[0].dev : "", "vringh");
+	is("vringh: and are no VM's", m.devs ? m.dev[0].vm : "", "-");
+}
+
 int main(void)
 {
 	kinds_of_threads();
 	migration_states();
 	vdpa_owners();
+	vdpa_nobodys();
 	begin();
 	vm_names_free(names);
 	printf("1..%d\n", nth);

@@ -527,6 +527,7 @@ void bpf_host_detach(struct bpf_host *host)
 		{ "ms_iotlb_devs", sizeof(struct ms_iotlb_dev) },
 		{ "ms_vdpa_ids", sizeof(__u64) },
 		{ "ms_vdpas", sizeof(struct ms_vdpa) },
+		{ "ms_vdpa_tables", sizeof(struct ms_vdpa_table) },
 		{ "ms_vfio_ids", sizeof(__u64) },
 		{ "ms_vfios", sizeof(struct ms_vfio) },
 		{ "ms_vfio_migs", sizeof(struct ms_vfio_mig) },

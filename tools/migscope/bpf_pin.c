@@ -266,7 +266,7 @@ static const struct {
 	{ "dirty_ring", "ms_push" }, { "dirty_ring", "ms_pages" }, { "dirty_ring", "ms_page_vms" },
 	{ "vhost_iotlb", "ms_iotlb_ids" }, { "vhost_iotlb", "ms_iotlb_devs" },
 	{ "vfio", "ms_vfio_ids" }, { "vfio", "ms_vfios" },
-	{ "vdpa", "ms_vdpa_ids" }, { "vdpa", "ms_vdpas" },
+	{ "vdpa", "ms_vdpa_ids" }, { "vdpa", "ms_vdpas" }, { "vdpa", "ms_vdpa_tables" },
 };
 
 /*

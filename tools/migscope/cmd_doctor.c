@@ -60,7 +60,8 @@ static void print_text(const struct probe *probe, size_t n, const struct module_
 		       probe_state_name(p->state));
 		if (*p->why)
 			printf("  %-21s   %s\n", "", p->why);
-		if (render_is_lost(p))
+		/* that the kernel's own modules have no events is no fault, but a loss */
+		if (render_is_lost(p) || (p->state == PROBE_OFF && p->gives && p->instead && *p->why))
 			printf("  %-21s   lost without it: %s\n", "", p->gives);
 	}
 	printf("\nkernel modules\n");

@@ -484,6 +484,15 @@ const struct metric metrics[] = {
 	{ "vdpa_pinned_bytes", METRIC_GAUGE, "bytes", "Memory pinned by the process that has it open.",
 	  VDPA, METRIC_DEV, { NULL }, vdpa_pinned },
 
+	{ "vdpa_table_lookups", METRIC_COUNTER, NULL,
+	  "Addresses that a vDPA device itself looked up in the table of an address space, by result; "
+	  "not those of vhost, which are iotlb_lookups.",
+	  VDPA, METRIC_DEV, { "result", "asid" }, vdpa_lookups },
+	{ "vdpa_table_entries", METRIC_GAUGE, "entries", "Maps in the table of an address space.",
+	  VDPA, METRIC_DEV, { "asid" }, vdpa_entries },
+	{ "vdpa_table_entries_limit", METRIC_GAUGE, NULL, "Maps that it may have, where that is limited.",
+	  VDPA, METRIC_DEV, { "asid" }, vdpa_limit },
+
 	{ "vfio_pinned_pages", METRIC_GAUGE, "pages", "Pages that devices hold.",
 	  VFIO, METRIC_DEV, { NULL }, vfio_pinned },
 

@@ -142,3 +142,45 @@ void vdpa_times(const struct metric_at *at)
 DEV_METRIC(vdpa_kicks, has_vdpa, MEASURE_VDPA_KICK, count(at->dev->vdpa.kicks))
 DEV_METRIC(vdpa_callbacks, has_vdpa, MEASURE_VDPA_CALLBACK, count(at->dev->vdpa.callbacks), "callback")
 DEV_METRIC(vdpa_pinned, has_vdpa, MEASURE_VDPA_PINNED, count(4096 * at->dev->vdpa.pinned_pages))
+
+/* What vringh translates by a table of which no device is known has no address space. */
+static const char *asid(const struct model_dev *d, int i)
+{
+	static const char *const name[MS_VDPA_SPACES] = { "0", "1", "2", "3" };
+
+	return d->has_vdpa ? name[i] : "";
+}
+
+void vdpa_lookups(const struct metric_at *at)
+{
+	const struct model_dev *d = at->dev;
+
+	for (int i = 0; d->has_spaces && i < MS_VDPA_SPACES; i++) {
+		const struct ms_vdpa_space *s = &d->vdpa.space[i];
+
+		if (s->own && at->m->measured[MEASURE_VDPA_MISS]) {
+			PUT(at, count(s->misses), "miss", asid(d, i));
+			PUT(at, count(s->denied), "denied", asid(d, i));
+		}
+		if (s->own && at->m->measured[MEASURE_VDPA_HIT])
+			PUT(at, count(s->hits), "hit", asid(d, i));
+	}
+}
+
+#define SPACE_METRIC(fn, known, value)					\
+void fn(const struct metric_at *at)					\
+{									\
+	const struct model_dev *d = at->dev;				\
+									\
+	if (!d->has_vdpa || !at->m->measured[MEASURE_VDPA_SPACE])	\
+		return;							\
+	for (int i = 0; i < MS_VDPA_SPACES; i++) {			\
+		const struct ms_vdpa_space *s = &d->vdpa.space[i];	\
+									\
+		if (s->table && (known))				\
+			PUT(at, count(value), asid(d, i));		\
+	}								\
+}
+
+SPACE_METRIC(vdpa_entries, true, s->entries)
+SPACE_METRIC(vdpa_limit, s->limit != ~0U, s->limit)

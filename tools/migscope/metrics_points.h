@@ -53,5 +53,8 @@ void vdpa_times(const struct metric_at *at);
 void vdpa_kicks(const struct metric_at *at);
 void vdpa_callbacks(const struct metric_at *at);
 void vdpa_pinned(const struct metric_at *at);
+void vdpa_lookups(const struct metric_at *at);
+void vdpa_entries(const struct metric_at *at);
+void vdpa_limit(const struct metric_at *at);
 
 #endif

@@ -105,6 +105,7 @@ struct model_dev {
 	struct ms_vfio_mig mig;
 
 	bool has_vdpa;
+	bool has_spaces;		/* tables of it are known; also of what is no device of the bus */
 	struct ms_vdpa vdpa;
 };
 
@@ -150,6 +151,9 @@ enum model_measure {
 	MEASURE_VDPA_CALLBACK,
 	MEASURE_VDPA_MAP,		/* pages mapped, and in how many runs */
 	MEASURE_VDPA_PINNED,
+	MEASURE_VDPA_SPACE,		/* what address spaces hold */
+	MEASURE_VDPA_MISS,		/* misses, and accesses denied */
+	MEASURE_VDPA_HIT,
 	MEASURES
 };
 

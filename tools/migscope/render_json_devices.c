@@ -166,6 +166,36 @@ static struct json_object *vdpa_object(const struct model *m, const struct model
 	return o;
 }
 
+/* Its tables, each that is known; what it looks up is known only of its own. */
+static struct json_object *spaces_list(const struct model *m, const struct model_dev *d)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (int i = 0; i < MS_VDPA_SPACES; i++) {
+		const struct ms_vdpa_space *s = &d->vdpa.space[i];
+		struct json_object *o;
+
+		if (!s->table)
+			continue;
+		o = json_object_new_object();
+		if (d->has_vdpa)
+			json_add_u64(o, "asid", i);
+		if (d->has_vdpa && m->measured[MEASURE_VDPA_SPACE]) {
+			json_add_u64(o, "entries", s->entries);
+			if (s->limit != ~0U)
+				json_add_u64(o, "entries_limit", s->limit);
+		}
+		if (s->own && m->measured[MEASURE_VDPA_MISS]) {
+			json_add_u64(o, "misses", s->misses);
+			json_add_u64(o, "denied", s->denied);
+		}
+		if (s->own && m->measured[MEASURE_VDPA_HIT])
+			json_add_u64(o, "hits", s->hits);
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
 struct json_object *json_devices(const struct model *m)
 {
 	struct json_object *list = json_object_new_array();
@@ -187,6 +217,8 @@ struct json_object *json_devices(const struct model *m)
 			json_add(o, "migration", mig_object(d));
 		if (d->has_vdpa)
 			json_add(o, "vdpa", vdpa_object(m, d));
+		if (d->has_spaces)
+			json_add(o, "spaces", spaces_list(m, d));
 		json_object_array_add(list, o);
 	}
 	return list;

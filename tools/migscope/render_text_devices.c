@@ -156,7 +156,8 @@ static __u64 vdpa_calls(const struct ms_vdpa *v, int first, int end)
 static bool vdpa_idle(const struct model_dev *d, const struct model_dev *old)
 {
 	return d->vdpa.kicks == old->vdpa.kicks && d->vdpa.callbacks == old->vdpa.callbacks &&
-	       vdpa_calls(&d->vdpa, 0, MS_VDPA_OPS) == vdpa_calls(&old->vdpa, 0, MS_VDPA_OPS);
+	       vdpa_calls(&d->vdpa, 0, MS_VDPA_OPS) == vdpa_calls(&old->vdpa, 0, MS_VDPA_OPS) &&
+	       !memcmp(d->vdpa.space, old->vdpa.space, sizeof(d->vdpa.space));
 }
 
 static void put_vdpa(FILE *out, const struct dev_row *r)
@@ -185,6 +186,33 @@ static void put_vdpa(FILE *out, const struct dev_row *r)
 	}
 }
 
+/* Of all address spaces together, and only what is not 0. */
+static void put_spaces(FILE *out, const struct dev_row *r)
+{
+	static const struct {
+		enum model_measure measure;
+		size_t at;
+		const char *what;
+	} part[] = {
+		{ MEASURE_VDPA_MISS, offsetof(struct ms_vdpa_space, misses), "misses" },
+		{ MEASURE_VDPA_MISS, offsetof(struct ms_vdpa_space, denied), "denied" },
+		{ MEASURE_VDPA_HIT, offsetof(struct ms_vdpa_space, hits), "hits" },
+	};
+	const char *comma = r->d->has_vdpa ? "," : "";
+
+	for (size_t k = 0; k < sizeof(part) / sizeof(part[0]); k++) {
+		__u64 n = 0;
+
+		for (int i = 0; i < MS_VDPA_SPACES; i++)
+			n += *(__u64 *)((char *)&r->d->vdpa.space[i] + part[k].at) -
+			     *(__u64 *)((char *)&r->old->vdpa.space[i] + part[k].at);
+		if (!r->m->measured[part[k].measure] || !n)
+			continue;
+		fprintf(out, "%s %llu %s", comma, n, part[k].what);
+		comma = ",";
+	}
+}
+
 void text_devices(FILE *out, const struct model *m, const struct model *before)
 {
 	for (size_t i = 0; i < m->devs; i++) {
@@ -203,6 +231,8 @@ void text_devices(FILE *out, const struct model *m, const struct model *before)
 			fprintf(out, " %s", mig_state_name(&d->mig));
 		if (d->has_vdpa)
 			put_vdpa(out, &r);
+		if (d->has_spaces)
+			put_spaces(out, &r);
 		fputs(d->alive ? "\n" : " (ended)\n", out);
 	}
 }
@@ -327,6 +357,34 @@ static void report_vdpa(FILE *out, const struct model *m, const struct model_dev
 		report_errors(out, v->errors, "messages refused");
 }
 
+static void report_spaces(FILE *out, const struct model *m, const struct model_dev *d)
+{
+	for (int i = 0; i < MS_VDPA_SPACES; i++) {
+		const struct ms_vdpa_space *s = &d->vdpa.space[i];
+		const char *sep = "";
+
+		if (!s->table)
+			continue;
+		if (d->has_vdpa)
+			fprintf(out, "  address space %d: ", i);
+		else
+			fputs("  tables of no device that is known: ", out);
+		if (d->has_vdpa && m->measured[MEASURE_VDPA_SPACE]) {
+			fprintf(out, "%u translations", s->entries);
+			if (s->limit != ~0U)
+				fprintf(out, " of at most %u", s->limit);
+			sep = "; ";
+		}
+		if (s->own && m->measured[MEASURE_VDPA_MISS]) {
+			fprintf(out, "%smisses: %llu; denied: %llu", sep, s->misses, s->denied);
+			sep = "; ";
+		}
+		if (s->own && m->measured[MEASURE_VDPA_HIT])
+			fprintf(out, "%shits: %llu", sep, s->hits);
+		fputc('\n', out);
+	}
+}
+
 void text_devices_report(FILE *out, const struct model *m)
 {
 	for (size_t i = 0; i < m->devs; i++) {
@@ -341,5 +399,7 @@ void text_devices_report(FILE *out, const struct model *m)
 			report_mig(out, d);
 		if (d->has_vdpa)
 			report_vdpa(out, m, d);
+		if (d->has_spaces)
+			report_spaces(out, m, d);
 	}
 }

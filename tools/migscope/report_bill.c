@@ -76,6 +76,7 @@ static const struct {
 	{ "vdpa_updates", "vdpa_op_seconds_count", "op", "update", false },
 	{ "vdpa_update_seconds", "vdpa_op_seconds_sum", "op", "update", false },
 	{ "vdpa_pinned_bytes", "vdpa_pinned_bytes", NULL, NULL, true },
+	{ "vdpa_misses", "vdpa_table_lookups", "result", "miss", false },
 	{ "pins", "vfio_pin_seconds_count", "op", "pin", false },
 	{ "pin_seconds", "vfio_pin_seconds_sum", "op", "pin", false },
 	{ "unpins", "vfio_pin_seconds_count", "op", "unpin", false },

@@ -115,6 +115,7 @@ static const struct line device_lines[] = {
 	{ "vdpa_updates", "updates of its memory", "", 1 },
 	{ "vdpa_update_seconds", "time in them", "s", 1 },
 	{ "vdpa_pinned_bytes", "pinned at the end", "MB", 1e-6 },
+	{ "vdpa_misses", "addresses that it found nothing at", "", 1 },
 	{ "pins", "pins", "", 1 },
 	{ "pin_seconds", "time in them", "s", 1 },
 	{ "unpins", "unpins", "", 1 },

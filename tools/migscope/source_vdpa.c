@@ -25,6 +25,11 @@ static void measures(const struct bpf_host *host, bool *measured)
 	measured[MEASURE_VDPA_PINNED] = bpf_host_has(host, "vhost_vdpa_message") ?
 					bpf_host_has(host, "vhost_vdpa_pinned") :
 					measured[MEASURE_VDPA_MESSAGE] && bpf_host_has(host, "vdpa_close");
+	/* by who translates, or by who tells him */
+	measured[MEASURE_VDPA_SPACE] = bpf_host_has(host, "vdpa_space") ||
+		(bpf_host_has(host, "vhost_vdpa_map") && bpf_host_has(host, "vhost_vdpa_unmap"));
+	measured[MEASURE_VDPA_MISS] = bpf_host_has(host, "vdpa_miss") && bpf_host_has(host, "vdpa_denied");
+	measured[MEASURE_VDPA_HIT] = bpf_host_has(host, "vdpa_hit");
 }
 
 struct visit {
@@ -46,8 +51,10 @@ static int add_vdpa(unsigned long long id, const void *value, void *arg)
 	d = model_dev_add(visit->m, id);
 	if (!d)
 		return -ENOMEM;
-	d->has_vdpa = true;
+	d->has_vdpa = v->vdev;
 	memcpy(&d->vdpa, v, sizeof(d->vdpa));
+	for (int i = 0; i < MS_VDPA_SPACES; i++)
+		d->has_spaces |= v->space[i].table;
 	return 0;
 }
 
@@ -79,7 +86,7 @@ static int devices(struct bpf_host *host, const struct model_who *who, struct mo
 	int err = bpf_host_walk(host, "ms_vdpas", sizeof(struct ms_vdpa), add_vdpa, &visit);
 
 	for (size_t i = 0; i < m->devs;)
-		if (m->dev[i].has_vdpa && !name_vdpa(who, &m->dev[i]))
+		if ((m->dev[i].has_vdpa || m->dev[i].has_spaces) && !name_vdpa(who, &m->dev[i]))
 			model_dev_drop(m, &m->dev[i]);
 		else
 			i++;

@@ -18,7 +18,7 @@ static const struct top_column vm_columns[] = {
 };
 
 static const struct top_column device_columns[] = {
-	{ "MISS/s", 6, TOP_RATE, 1, { "iotlb_lookups,miss" } },
+	{ "MISS/s", 6, TOP_RATE, 1, { "iotlb_lookups,miss", "vdpa_table_lookups,miss" } },
 	{ "WAITms", 6, TOP_MEAN, 1e3, { "iotlb_miss_service_seconds_sum" }, "iotlb_miss_service_seconds_count" },
 	{ "TABLE%", 6, TOP_RATIO, 100, { "iotlb_entries" }, "iotlb_entries_limit" },
 	{ "PIN MB", 6, TOP_VALUE, 4096e-6, { "vfio_pinned_pages" } },
@@ -42,12 +42,13 @@ struct gathered {
 	double term[TOP_COLUMNS_MAX][TOP_TERMS], over[TOP_COLUMNS_MAX];
 };
 
+/* What differs in labels that no column names, is one: address spaces of a device. */
 static void take(struct gathered *g, const char *key, double value)
 {
 	for (size_t c = 0; c < g->table->columns; c++) {
 		for (int t = 0; t < TOP_TERMS && g->table->column[c].metric[t]; t++)
 			if (!strcmp(g->table->column[c].metric[t], key))
-				g->term[c][t] = value;
+				g->term[c][t] = isnan(g->term[c][t]) ? value : g->term[c][t] + value;
 		if (g->table->column[c].over && !strcmp(g->table->column[c].over, key))
 			g->over[c] = value;
 	}

@@ -28,6 +28,7 @@
 		['iotlb_updates', 'translations given', '', 1], ['iotlb_evictions', 'thrown out for room', '', 1],
 		['vdpa_kicks', 'kicks', '', 1], ['vdpa_updates', 'updates of its memory', '', 1],
 		['vdpa_update_seconds', 'time in them', 'ms', 1e3], ['vdpa_pinned_bytes', 'pinned at the end', 'MB', 1e-6],
+		['vdpa_misses', 'addresses that it found nothing at', '', 1],
 		['pins', 'pins', '', 1], ['pin_seconds', 'time in them', 'ms', 1e3], ['unpins', 'unpins', '', 1],
 		['pinned_pages', 'pages pinned at the end', '', 1], ['dirty_gets', 'dirty bitmaps asked for', '', 1],
 		['dirty_get_seconds', 'time in them', 'ms', 1e3], ['dirty_get_bytes', 'bitmap copied', 'KiB', 1 / 1024],
