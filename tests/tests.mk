@@ -43,9 +43,11 @@ MISCOUNT_iotlb := vhost_iotlb.h,vhost_iotlb.fentry.bpf.c,vhost_iotlb.exact.bpf.c
 MISCOUNT_vfio  := vfio.fentry.bpf.c \
 	s/flags \& VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) ||/flags \& 0) ||/; \
 	s/(pages + 63) \/ 64 \* 8/pages \/ 64 * 8/
-MISCOUNT_vdpa  := vdpa.h,vhost_vdpa.fentry.bpf.c \
+MISCOUNT_vdpa  := vdpa.h,vhost_vdpa.fentry.bpf.c,vringh.events.bpf.c \
 	s/MS_VDPA_invalidate\], err/MS_VDPA_update], err/; \
-	s/\&v->kicks, 1/\&v->kicks, 2/
+	s/\&v->kicks, 1/\&v->kicks, 2/; \
+	s/\[space\].denied, 1/[space].misses, 1/; \
+	s/whose->space : 0/0 : 0/
 # no miscount: one that follows few pages, whose bound is reached by a small guest
 MISCOUNT_few   := dirty_ring.pages.bpf.c s/kept >= MS_VM_PAGES/kept >= 1000/
 MISCOUNTS      := $(patsubst %,$(BUILD)/tests/miscount/%/migscope,few fill tail stall run push iotlb vfio vdpa)

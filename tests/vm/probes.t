@@ -31,7 +31,7 @@ else
 	is "nothing taken away: every one, but those asked for and the events of our own modules" \
 	   "$(jq -c --arg absent "^${absent:-none} is not loaded\$" '[.probes[] | select(.state != "attached") |
 		select(.why | test($absent) | not) | [.state, .why]] | unique' "$doctor")" \
-	   '[["off","only with --working-set"],["off","only with our kernel modules"],["waiting","vfio_sim is not loaded"]]'
+	   '[["off","only with --working-set"],["off","only with our kernel modules"],["waiting","vdpa_sim is not loaded"],["waiting","vfio_sim is not loaded"]]'
 fi
 mapfile -t attached < <(jq -r '.probes[] | select(.state == "attached") | .probe' "$TAP_TMP/all")
 num "there are probes" "${#attached[@]}" -ge 5

@@ -18,6 +18,13 @@ vdpa_counted
 is "of the bus's operations only those are known that are not inlined" \
    "$(sample "$v.ops | keys - [\"update\",\"invalidate\",\"batch_begin\",\"batch_end\",\"set_status\",\"get_config\"]")" '[]'
 num "and some of them happened" "$(sample "$v.ops.set_status.calls // 0")" -ge 0
+is "what a device translates by itself is not known here, and not shown as zero" \
+   "$(sample '[.devices[] | has("spaces")] | any')" false
+"$migscope" doctor -j >"$TAP_TMP/doctor" || :
+is "doctor says so, and what it is that only our modules tell" \
+   "$(jq -c '[.probes[] | select(.target | test("^vhost_iotlb_(miss|denied|hit)$")) | [.probe, .state, .why, .gives]]' "$TAP_TMP/doctor")" \
+   '[["vdpa_miss","off","only with our kernel modules","addresses that vringh could not translate"],["vdpa_denied","off","only with our kernel modules","accesses that vringh was denied"],["vdpa_hit","off","only with our kernel modules","addresses that vringh translated"]]'
+like "in words, too" "$("$migscope" doctor)" 'vdpa_miss .* off.*only with our kernel modules.*lost without it: addresses that vringh could not translate'
 is "nothing was lost" "$(sample '.lost | add')" 0
 ok "as SCHEMA.md says" tests/lib/schema.py tools/migscope/SCHEMA.md "$TAP_TMP/watch"
 

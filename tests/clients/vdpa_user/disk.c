@@ -8,6 +8,7 @@
 #include <linux/userfaultfd.h>
 #include <linux/virtio_blk.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -380,6 +381,48 @@ void suspend(void)
 	must(ioctl(user.fd, VHOST_VDPA_RESUME));
 	check(done_within(0, PATIENCE_MS));
 	close_device();
+}
+
+/* The data's pages are all that it goes without: rings, headers and answers are mapped. */
+static void without(unsigned int rounds, uint8_t perm, uint32_t type)
+{
+	unmap(0, DATA + 1, PAGES - DATA - 1);
+	if (perm)
+		map_for(0, DATA + 1, PAGES - DATA - 1, perm);
+	while (rounds--)
+		check(request(type, 0, PAGE) == VIRTIO_BLK_S_IOERR);
+	if (perm)
+		unmap(0, DATA + 1, PAGES - DATA - 1);
+	map(0, DATA + 1, PAGES - DATA - 1);
+}
+
+void exact(void)
+{
+	const unsigned int missed_in = 3, missed_out = 4, unwritable = 5, unreadable = 6;
+	char byte;
+
+	start_disk();
+	fill(3);
+	for (int n = 0; n < 10; n++)
+		check(request(VIRTIO_BLK_T_OUT, n, PAGE) == VIRTIO_BLK_S_OK);
+	without(missed_in, 0, VIRTIO_BLK_T_IN);
+	without(missed_out, 0, VIRTIO_BLK_T_OUT);
+	without(unwritable, VHOST_ACCESS_RO, VIRTIO_BLK_T_IN);
+	without(unreadable, VHOST_ACCESS_WO, VIRTIO_BLK_T_OUT);
+	check(request(VIRTIO_BLK_T_IN, 0, PAGE) == VIRTIO_BLK_S_OK);
+	for (int n = 0; n < 2; n++) {
+		must(ioctl(user.fd, VHOST_VDPA_SUSPEND));
+		must(ioctl(user.fd, VHOST_VDPA_RESUME));
+	}
+	check(request(VIRTIO_BLK_T_IN, 0, PAGE) == VIRTIO_BLK_S_OK);
+	/* each by one address of the one page that its data is in; maps: two, of start_disk() */
+	printf("misses %u\ndenied %u\nsuspends 2\nresumes 2\nmaps 2\n", missed_in + missed_out,
+	       unwritable + unreadable);
+	fflush(stdout);
+	while (read(STDIN_FILENO, &byte, 1) > 0)
+		;
+	close_device();
+	printf("end\n");
 }
 
 void queue(void)

@@ -22,6 +22,8 @@
  *		what was mapped before is
  *   faults	each allocation of an unmap fails in turn: the device does not reach what was
  *		to go, whatever is said about it
+ *   exact	a fixed course of requests, some of which the device finds no memory for, and
+ *		its counts, for who watches; stays until its stdin ends
  * For a network card:
  *   spaces	the control queue in an address space of its own: what is mapped in the
  *		other is not reached
@@ -43,9 +45,9 @@ static const struct {
 } whats[] = {
 	{ "blocks", blocks }, { "nothing", nothing },
 	{ "unmapped", unmapped }, { "hostile", hostile }, { "reset", reset },
-	{ "suspend", suspend }, { "queue", queue }, { "faults", faults }, { "spaces", spaces },
+	{ "suspend", suspend }, { "queue", queue }, { "faults", faults }, { "exact", exact },
 	{ "fragments", in_fragments }, { "too_many", too_many },
-	{ "meanwhile", meanwhile }, { "unused", unused },
+	{ "spaces", spaces }, { "meanwhile", meanwhile }, { "unused", unused },
 	{ "control", control }, { "config", config }, { "loop", loop },
 };
 

@@ -22,7 +22,8 @@ uint64_t physical(const void *p)
 	return (entry & ((1ULL << 55) - 1)) * PAGE + (uintptr_t)p % PAGE;
 }
 
-int message_at(unsigned int asid, uint8_t type, uint64_t at, const void *p, unsigned long pages)
+static int send_message(unsigned int asid, uint8_t type, uint64_t at, const void *p,
+			unsigned long pages, uint8_t perm)
 {
 	struct vhost_msg_v2 msg = {
 		.type = VHOST_IOTLB_MSG_V2,
@@ -31,7 +32,7 @@ int message_at(unsigned int asid, uint8_t type, uint64_t at, const void *p, unsi
 			.iova = at,
 			.size = pages * PAGE,
 			.uaddr = (uintptr_t)p,
-			.perm = VHOST_ACCESS_RW,
+			.perm = perm,
 			.type = type,
 		},
 	};
@@ -39,9 +40,19 @@ int message_at(unsigned int asid, uint8_t type, uint64_t at, const void *p, unsi
 	return write(user.fd, &msg, sizeof(msg)) == sizeof(msg) ? 0 : -1;
 }
 
+int message_at(unsigned int asid, uint8_t type, uint64_t at, const void *p, unsigned long pages)
+{
+	return send_message(asid, type, at, p, pages, VHOST_ACCESS_RW);
+}
+
 int message(unsigned int asid, uint8_t type, unsigned int first, unsigned int pages)
 {
 	return message_at(asid, type, IOVA + first * PAGE, page(first), pages);
+}
+
+void map_for(unsigned int asid, unsigned int first, unsigned int pages, uint8_t perm)
+{
+	must(send_message(asid, VHOST_IOTLB_UPDATE, IOVA + first * PAGE, page(first), pages, perm));
 }
 
 void map(unsigned int asid, unsigned int first, unsigned int pages)

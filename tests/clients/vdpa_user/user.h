@@ -67,6 +67,7 @@ uint64_t physical(const void *p);
 int message_at(unsigned int asid, uint8_t type, uint64_t at, const void *p, unsigned long pages);
 int message(unsigned int asid, uint8_t type, unsigned int first, unsigned int pages);
 void map(unsigned int asid, unsigned int first, unsigned int pages);
+void map_for(unsigned int asid, unsigned int first, unsigned int pages, uint8_t perm);
 void unmap(unsigned int asid, unsigned int first, unsigned int pages);
 uint8_t status(void);
 void set_status(uint8_t s);

@@ -15,6 +15,7 @@ void queue(void);
 void faults(void);
 void in_fragments(void);
 void too_many(void);
+void exact(void);
 
 /* card.c */
 void spaces(void);
