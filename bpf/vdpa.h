@@ -190,7 +190,7 @@ static __always_inline void ms_vdpa_space_told(struct ms_vdpa *v, u32 asid,
 {
 	/* the verifier is to see this very value compared */
 	barrier_var(asid);
-	if (asid < MS_VDPA_SPACES && !v->space[asid].own)
+	if (table && asid < MS_VDPA_SPACES && !v->space[asid].own)
 		ms_vdpa_space_holds(v, asid, table);
 }
 
