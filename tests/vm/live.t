@@ -36,7 +36,7 @@ while read -r -u "$from_plots" line; do
 	*)	echo "$line" >>"$TAP_TMP/plots" ;;
 	esac
 done
-wait $plots_pid
+wait "$plots_pid"
 is "the page: status" "$?" 0
 is "the page: what differs" "$(grep '^not ok' "$TAP_TMP/plots")" ''
 num "the page: all was looked at" "$(grep -c '^ok' "$TAP_TMP/plots")" -ge 30
