@@ -298,10 +298,11 @@ class Workload:
         def harvest(*more):
             return (self.each('ring', self.at_most(lambda s: s['resets']['seconds']), *more) if self.has_reset_time else []) + (
                 self.each('bitmap', self.at_most(lambda s: s['get']['seconds'] + s['clear']['seconds']), *more) if self.has_log else [])
-        def by_op(*row):
+        def by_op(key):
             # a ring's VM has a dirty log in which nothing happens
-            return [x for op in ('get', 'clear') for x in self.each('bitmap', row[0](op), 'vm', op=op)
+            return [x for op in ('get', 'clear') for x in self.each('bitmap', self.rate(lambda s: s[op][key]), 'vm', op=op)
                     + self.each('ring', lambda s, vm: 0, 'vm', op=op)]
+        def nothing(mode, label, *values): return [x for v in values for x in self.each(mode, lambda s, vm: 0, 'vm', **{label: v})]
         pages = self.rate(total('pushes'))
         bytes_ = self.rate(lambda s: 4096 * total('pushes')(s))
         pages_theirs = f'sum by (vm) (rate(migscope_dirty_pages_total{{{self.theirs}}}{w}))'
@@ -346,9 +347,25 @@ class Workload:
                 [(None, labels_of(dict(here, map=x)), 0) for x in ('calls', 'devices', 'pushes', 'rings', 'states', 'threads', 'vms')]],
             ('self', 'Versions'): [[(None, labels_of({'version': p.version}), 1)]],
         }
-        waits = [row for name, vm in self.vms.items() if vm['ring'] and stall(vm['since_barrier'])
-                 for row in [(name, labels_of({'thread': re.sub(r'\d+', 'N', name), 'op': 'stall'}), self.at_most(stall)(vm['since_barrier'], vm))]]
-        out['host', 'Waiting because of tracking, by thread'] = [waits]
+        if self.has_reset_time:
+            out['migration', 'How long a reset walks a ring'] = 2 * [self.each('ring', self.quantile(lambda s: s['resets']['max_seconds']))]
+        if self.has_log:
+            out['host', 'Switching of dirty logging, by VM'] = [
+                [x for op in ('on', 'off') for x in self.each(None, lambda s, vm: 0, 'instance', 'vm', op=op)]]
+            out['migration', 'Mean of GET and CLEAR'] = [
+                [x for op in ('get', 'clear') for x in self.each('bitmap', lambda s, vm: (1e-9, s[op]['seconds'] / s[op]['calls']), 'host', 'vm', op=op)]]
+            out['migration', 'Bitmap copied'] = [by_op('bitmap_bytes')]
+            out['migration', 'What went wrong'] = [[], nothing(None, 'op', 'get', 'clear', 'on', 'off')]
+        if self.has_events:
+            out['migration', 'Work of the resets'].append(of_vms(lambda s, vm: (0.01, total('reset_entries')(s) / self.seconds)))
+            out['migration', 'Dirty pages in the bitmaps'] = [by_op('dirty_pages')]
+            out['migration', 'What went wrong'] = [nothing('ring', 'reason', 'no_slot', 'outside_slot'), []]
+        waited = [('stall', 'ring', stall)] + ([('reset', 'ring', lambda s: s['resets']['seconds'])] if self.has_reset_time else []) + (
+            [('get', 'bitmap', lambda s: s['get']['seconds']), ('clear', 'bitmap', lambda s: s['clear']['seconds']),
+             ('switch', None, lambda s: 0)] if self.has_log else [])
+        out['host', 'Waiting because of tracking, by thread'] = [[
+            (name, labels_of({'thread': re.sub(r'\d+', 'N', name), 'op': op}), v)
+            for op, mode, of in waited for name, _, v in self.each(mode, self.at_most(of)) if v or op == 'switch']]
         if harvest():
             out['fleet', 'Time spent in harvesting, by host'] = [self.of_host(self.both(
                 harvest(), f'rate(migscope_ring_reset_seconds_sum{{{self.theirs}}}{w}) or rate(migscope_dirty_log_sync_seconds_sum{{{self.theirs}}}{w})'))]

@@ -57,18 +57,18 @@ names='full calm bits'
 load full --mode ring -c 2 -s 1024 -n 8000 --force-full --leave-tail -b --hold --name full$$
 load calm --mode ring -c 1 -s 4096 -n 3000 -e 1000 -b --hold --name calm$$
 load bits --mode bitmap-manual -c 1 -n 2500 -b --hold --name bits$$
-for name in $names; do load_to $name middle; done
+for name in $names; do load_to "$name" middle; done
 prometheus_scraped 2
 more_scrapes 2
 since=$(prometheus_query 'timestamp(migscope_build_info)')
 more_scrapes 2
-for name in $names; do load_go $name; done
-for name in $names; do load_to $name end; done
+for name in $names; do load_go "$name"; done
+for name in $names; do load_to "$name" end; done
 more_scrapes 3
 now=$(prometheus_query 'timestamp(migscope_build_info)')
 truths=()
 for name in $names; do
-	load_end $name
+	load_end "$name"
 	truths+=("$TAP_TMP/$name.truth")
 done
 tests/lib/dashboards.py workload "$prometheus_url" "$since" "$now" migscope "${truths[@]}" >"$TAP_TMP/query"
