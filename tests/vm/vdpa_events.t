@@ -118,5 +118,74 @@ is "the disk: what it found nothing at, and what it was not allowed" "$(spaces_o
 is "the disk's table, while it was used" "$disk_held" \
    "[[0,$(disk_did maps),$(cat /sys/module/vdpa_sim/parameters/max_iotlb_entries)]]"
 is "and when nobody did" "$(spaces_of disk .entries)" '[0]'
+is "the probe, which does not translate by vringh: what vhost_vdpa told it, that is nothing any more" \
+   "$(spaces_of probe '[.asid, .entries, has("misses")]')" '[[0,0,false]]'
+is "the card: a miss in the address space of its control queue" "$(spaces_of card '[.asid, .misses, .denied]')" \
+   '[[0,0,0],[1,1,0]]'
+for what in miss/misses denied/denied hit/hits; do
+	is "perf agrees: ${what#*/}" "$(events "vhost_iotlb:vhost_iotlb_${what%/*}")" \
+	   "$(sample "[.devices[].spaces[]?.${what#*/}] | add")"
+done
+num "each request of the disk's was more than three of them" "$(spaces_of disk .hits | tr -d '[]')" -gt 100
+is "whose device was known" "$(sample '[.devices[] | select(.dev == "vringh")]')" '[]'
+like "the disk is its client's, by name" "$(sample '.devices[] | select(.dev == "disk") | .vm')" '^vdpa_user-'
+is "in vhost's own misses there is none of this" "$(sample '[.devices[] | select(has("vhost_iotlb"))]')" '[]'
+ok "as SCHEMA.md says, exact mode" tests/lib/schema.py tools/migscope/SCHEMA.md "$TAP_TMP/watch"
+
+# --- in default mode nothing is on a translation
+vdpa dev add name bare mgmtdev vdpasim_blk
+watch stat -j 0.5 -s vdpa
+exact
+ok "the client that maps nothing came to its end" build/clients/vdpa_user "$(vdpa_node bare)" nothing
+sleep 1
+watch_end
+is "default mode: misses and denials" "$(spaces_of disk '[.misses, .denied, has("hits")]')" \
+   "[[$(disk_did misses),$(disk_did denied),false]]"
+is "who maps nothing misses something: of which device is known since its reset" "$(spaces_of bare '[.misses, .denied]')" '[[1,0]]'
+
+# --- where a device does not say what it translates by, vhost_vdpa says what it was told
+watch --target vdpa_space=no_such_event stat -j 0.5 -s vdpa
+exact
+sleep 1
+watch_end
+is "without the simulator's word: what its table holds" "${disk_held%,*}" "[[0,$(disk_did maps)"
+is "without the simulator's word: misses and denials of a table of nobody's" \
+   "$(spaces_of vringh '[.misses, .denied]') $(spaces_of disk '[.entries, has("misses"), has("hits")]')" \
+   "[[$(disk_did misses),$(disk_did denied)]] [[0,false,false]]"
+
+# --- vringh by itself: a table of no device
+watch stat -j 0.5 -s vdpa
+dmesg -C
+insmod "build/testmod/$(uname -r)/tests-vm-vringh_probe/vringh_probe.ko"
+rmmod vringh_probe
+sleep 1
+watch_end
+read -r _ misses _ denied < <(dmesg | sed -n 's/^.*vringh_probe: events //p')
+num "vringh's own test missed something" "${misses:-0}" -ge 1
+num "and was denied something" "${denied:-0}" -ge 1
+is "it is a device of its own, without an address space" "$(spaces_of vringh .)" \
+   "[{\"misses\":${misses:-},\"denied\":${denied:-}}]"
+is "with nothing that only a device has" "$(sample '.devices[] | select(.dev == "vringh") | [.vm, .pid, has("vdpa")]')" '["-",0,false]'
+ok "as SCHEMA.md says, default mode" tests/lib/schema.py tools/migscope/SCHEMA.md "$TAP_TMP/watch"
+
+# --- the table, the report, the exposition
+watch stat 0.5 -s vdpa
+exact
+sleep 1
+watch_end
+like "the table shows it as it goes" "$(cat "$TAP_TMP/watch")" ' disk: [^'$'\n'']* [0-9]+ (misses|denied)'
+like "and the report" "$(cat "$TAP_TMP/watch")" \
+	"address space 0: 0 translations of at most [0-9]+; misses: $(disk_did misses); denied: $(disk_did denied)"$'\n'
+
+# --- and a migscope that counts wrong would be noticed
+migscope=build/tests/miscount/vdpa/migscope
+watch stat -j 0.5 -s vdpa
+exact
+build/clients/vdpa_user "$(vdpa_node card)" spaces
+sleep 1
+watch_end
+isnt "counted wrong: denied" "$(spaces_of disk .denied)" "[$(disk_did denied)]"
+isnt "counted wrong: misses" "$(spaces_of disk .misses)" "[$(disk_did misses)]"
+isnt "counted wrong: of which address space" "$(spaces_of card '[.asid, .misses]')" '[[0,0],[1,1]]'
 
 done_testing
