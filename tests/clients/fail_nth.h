@@ -7,6 +7,7 @@
 #define FAIL_NTH_H
 
 #include <err.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -28,21 +29,29 @@ static inline int fail_nth_file(void)
 static inline void fail_nth(unsigned int n)
 {
 	char text[16];
-	int len = snprintf(text, sizeof(text), "%u", n);
+	int len = snprintf(text, sizeof(text), "%u", n), tries = 2;
 
-	if (pwrite(fail_nth_file(), text, len, 0) != len)
-		err(EXIT_FAILURE, "fail-nth");
+	/* the copy of this text can be what fails: then none is left to */
+	while (pwrite(fail_nth_file(), text, len, 0) != len)
+		if (errno != EFAULT || !--tries)
+			err(EXIT_FAILURE, "fail-nth");
 }
 
 /* Did it come to that? None fails any more. */
 static inline bool fail_nth_end(void)
 {
+	int saved = errno;
 	char text[16] = "";
+	bool hit = false;
 
-	if (pread(fail_nth_file(), text, sizeof(text) - 1, 0) < 1)
+	/* that it is this copy which fails says that it had not come to it */
+	if (pread(fail_nth_file(), text, sizeof(text) - 1, 0) >= 1)
+		hit = strtoul(text, NULL, 0) == 0;
+	else if (errno != EFAULT)
 		err(EXIT_FAILURE, "fail-nth");
 	fail_nth(0);
-	return strtoul(text, NULL, 0) == 0;
+	errno = saved;
+	return hit;
 }
 
 #endif
