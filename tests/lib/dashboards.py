@@ -317,6 +317,7 @@ class Workload:
             ('fleet', 'Fullest ring of the last minute, by host'): [self.of_host(self.both(
                 self.each('ring', used_ratio),
                 f'migscope_ring_used_entries_max{{{self.theirs}}} / migscope_ring_soft_limit_entries{{{self.theirs}}}', max))],
+            **self.migrations(w),
             ('host', 'Memory dirtied, by VM'): [self.each('ring', bytes_, 'instance', 'vm')],
             ('host', 'Fullest ring of the last minute, by VM'): [self.each('ring', used_ratio, 'host', 'vm')],
             ('host', 'vCPUs turned away, by VM'): [self.each('ring', self.rate(total('full_exits')), 'host', 'vm')],
@@ -370,6 +371,20 @@ class Workload:
             out['fleet', 'Time spent in harvesting, by host'] = [self.of_host(self.both(
                 harvest(), f'rate(migscope_ring_reset_seconds_sum{{{self.theirs}}}{w}) or rate(migscope_dirty_log_sync_seconds_sum{{{self.theirs}}}{w})'))]
         return out
+
+    def migrations(self, w):
+        """A VM that stood still for long enough has ended one, and may be in the next: when is up
+        to the moment of a sample. No more than there are VMs go on."""
+        job, most = f'{{job="{self.p.job}"}}', len(self.vms) + self.foreign
+        ended = self.p.ask(f'sum by (outcome) (increase(migscope_migrations_total{job}{w}))', self.p.now)
+        took = self.p.ask(f'sum(rate(migscope_migration_duration_seconds_count{job}{w}))', self.p.now)
+        return {
+            ('fleet', 'Migrations that go on, by host'): [self.of_host([(None, '', (0, most))])],
+            ('fleet', 'Migrations that ended, by outcome'): [
+                [(None, labels_of(s['metric']), (0, most * self.p.window)) for s in ended]],
+            ('fleet', 'How long migrations take'): 2 * [
+                [(None, '', (0, 7200) if float(s['value'][1]) > 0 else math.nan) for s in took]],
+        }
 
     def recorded(self):
         """A rule looks back for as long as it says, and rate() beyond what it sees by a step at most."""

@@ -379,8 +379,8 @@ def rates_drawn(b, what):
         a, c = dict(map(tuple, a)), dict(map(tuple, c))
         for vm, points in drawn.items():
             for ms, v in points:
-                if abs(ms / 1000 - at) < 0.0015 and int(vm) in a and int(vm) in c and v is not None:
-                    want = (c[int(vm)] - a[int(vm)]) / (t1 - t0) * 4096 / 1e6
+                if abs(ms / 1000 - at) < 0.0015 and vm in a and vm in c and v is not None:
+                    want = (c[vm] - a[vm]) / (t1 - t0) * 4096 / 1e6
                     checked += 1
                     if not near(v, want, 1e-5):
                         bad.append((vm, t1, v, want))

@@ -51,7 +51,7 @@ is "promtool check metrics has nothing to say" "$(cat "$TAP_TMP/lint")" ''
 serve_end TERM
 serve
 prometheus_stop
-rm -r "$TAP_TMP/prometheus"
+rm -r "$TAP_TMP/prometheus.only"
 prometheus_start "$serve_port" "$TAP_TMP/rules" || bail_out "Prometheus does not start"
 names='full calm bits'
 load full --mode ring -c 2 -s 1024 -n 8000 --force-full --leave-tail -b --hold --name full$$
