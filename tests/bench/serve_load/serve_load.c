@@ -201,20 +201,28 @@ static void write_vm(__u64 id, pid_t pid, unsigned int round, bool ended)
 
 /* --- whose VMs they are */
 
-static pid_t new_owner(void)
+/* A process that ends with us. Returns 0 in it. */
+static pid_t new_child(void)
 {
 	pid_t pid = fork();
 
 	if (pid < 0)
 		err(EXIT_FAILURE, "fork");
-	if (pid)
-		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (;;)
-		pause();
+	if (!pid)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return pid;
 }
 
-static void end_owner(pid_t pid)
+static pid_t new_owner(void)
+{
+	pid_t pid = new_child();
+
+	while (!pid)
+		pause();
+	return pid;
+}
+
+static void end_child(pid_t pid)
 {
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
@@ -237,13 +245,10 @@ static int listen_here(struct sockaddr_in *at)
 static pid_t start_server(const struct ms_opts *opts, int listener, int sock[2])
 {
 	struct serve_options o = { .opts = opts, .keep = KEEP_S, .most = 1000000 };
-	pid_t pid = fork();
+	pid_t pid = new_child();
 
-	if (pid < 0)
-		err(EXIT_FAILURE, "fork");
 	if (pid)
 		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	close(sock[0]);
 	_exit(serve_http(listener, sock[1], &o));
 }
@@ -349,7 +354,7 @@ int main(int argc, char **argv)
 			pid_t *pid = &owner[next % vms];
 
 			write_vm(next - vms, *pid, s + 1, true);
-			end_owner(*pid);
+			end_child(*pid);
 			*pid = new_owner();
 			next++;
 		}
@@ -371,7 +376,7 @@ int main(int argc, char **argv)
 	}
 	qsort(cpu, scrapes, sizeof(*cpu), by_value);
 	mib = peak_mib(server);
-	end_owner(server);
+	end_child(server);
 	/* one that reads nothing is quick */
 	if (live < (unsigned long)vms || devices < (with_devices ? 2UL * vms : 0))
 		errx(EXIT_FAILURE, "only %lu VMs and %lu devices in the answer", live, devices);
