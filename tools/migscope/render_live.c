@@ -80,22 +80,27 @@ static struct json_object *device_object(struct metric_at *at, struct live *l)
 	return o;
 }
 
+/* To the microsecond, also of a time that has ten digits before the point. */
+static void add_time(struct json_object *o, const char *key, double seconds)
+{
+	char text[40];
+
+	snprintf(text, sizeof(text), "%.6f", seconds);
+	json_object_object_add(o, key, json_object_new_double_s(seconds, text));
+}
+
 int render_live(FILE *out, const struct model *m, double began)
 {
 	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
 	struct live l = { .sink.put = put };
 	struct metric_at at = { .m = m, .sink = &l.sink };
 	const char *said = "";
-	char time[40];
 	int err = 0;
 
-	snprintf(time, sizeof(time), "%.6f", m->time);
-	json_object_object_add(o, "time", json_object_new_double_s(m->time, time));
+	add_time(o, "time", m->time);
 	/* a clock may be set: rates go by this one */
-	snprintf(time, sizeof(time), "%.6f", m->now_ns / 1e9);
-	json_object_object_add(o, "monotonic", json_object_new_double_s(m->now_ns / 1e9, time));
-	snprintf(time, sizeof(time), "%.6f", began);
-	json_object_object_add(o, "began", json_object_new_double_s(began, time));
+	add_time(o, "monotonic", m->now_ns / 1e9);
+	add_time(o, "began", began);
 	for (size_t i = 0; i < m->vms; i++) {
 		metrics_object(&at, METRIC_VM, i);
 		json_object_array_add(list, vm_object(&at, &l));
