@@ -20,6 +20,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "median.h"
 #include "thread_time.h"
 
 #define PAGE	4096UL
@@ -92,22 +93,8 @@ static uint8_t *scattered(unsigned long runs, unsigned long length)
 	return p;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* The first round finds no free piece of memory, another one a tick of the clock. */
-static uint64_t median(uint64_t cost[ROUNDS])
-{
-	qsort(cost, ROUNDS, sizeof(*cost), by_value);
-	return cost[ROUNDS / 2];
-}
-
 /* Return: false if there are more runs than can be mapped. */
-static bool round_trip(uint64_t size, const uint8_t *p, uint64_t *mapped, uint64_t *unmapped)
+static bool round_trip(uint64_t size, const uint8_t *p, double *mapped, double *unmapped)
 {
 	uint64_t begin;
 	int ret;
@@ -131,7 +118,8 @@ int main(int argc, char **argv)
 {
 	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
 	unsigned long runs, length;
-	uint64_t features, size, mapped[ROUNDS], unmapped[ROUNDS];
+	uint64_t features, size;
+	double mapped[ROUNDS], unmapped[ROUNDS];
 	uint8_t *p;
 
 	if (argc != 4)
@@ -152,7 +140,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < ROUNDS; i++)
 		if (!round_trip(size, p, &mapped[i], &unmapped[i]))
 			return 0;
-	printf("map %.1f\n", (double)median(mapped) / runs);
-	printf("unmap %.1f\n", (double)median(unmapped) / runs);
+	printf("map %.1f\n", median(mapped, ROUNDS) / runs);
+	printf("unmap %.1f\n", median(unmapped, ROUNDS) / runs);
 	return 0;
 }

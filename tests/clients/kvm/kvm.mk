@@ -5,7 +5,8 @@ KVM_CLIENTS := $(addprefix $(BUILD)/clients/kvm/,ring_api ring_cost ring_exact r
 
 clients: $(KVM_CLIENTS)
 
-$(KVM_CLIENTS): $(BUILD)/clients/kvm/%: tests/clients/kvm/%.c tests/clients/kvm/vm.c tests/clients/kvm/vm.h | $(DEPS_STAMP)
+$(KVM_CLIENTS): $(BUILD)/clients/kvm/%: tests/clients/kvm/%.c tests/clients/kvm/vm.c tests/clients/kvm/vm.h \
+		tests/clients/median.h | $(DEPS_STAMP)
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) $(CFLAGS) -pthread -o $@ $(filter %.c,$^)
 

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../median.h"
 #include "vm.h"
 
 static const char usage[] =
@@ -132,19 +133,6 @@ static void run_round(struct vm *vm, struct cost *c)
 		else if (ran == RAN_DONE)
 			sync_bitmap(vm, c);
 	} while (ran != RAN_DONE);
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *v, u32 n)
-{
-	qsort(v, n, sizeof(*v), compare);
-	return v[n / 2];
 }
 
 int main(int argc, char **argv)

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../median.h"
 #include "container.h"
 
 #define GIB	(1ULL << 30)
@@ -169,23 +170,9 @@ static void tables(void)
 
 #define TIMES	64
 
-static int by_value(const void *a, const void *b)
-{
-	long x = *(const long *)a, y = *(const long *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* A tick of the clock costs as much as many a call: the mean would tell of its luck. */
-static long median(long cost[TIMES])
-{
-	qsort(cost, TIMES, sizeof(*cost), by_value);
-	return cost[TIMES / 2];
-}
-
 static void pins(void)
 {
-	static long batch[3][TIMES], single[3][TIMES];
+	static double batch[3][TIMES], single[3][TIMES];
 	char *mem = memory(TIMES * BATCH * PAGE);
 	struct container c;
 	u64 i, at;
@@ -208,8 +195,8 @@ static void pins(void)
 	for (i = 0; i < 3; i++) {
 		static const char *const name[] = { "pin", "repin", "unpin" };
 
-		printf("%s_page %.1f\n", name[i], (double)median(batch[i]) / BATCH);
-		printf("%s_single %ld\n", name[i], median(single[i]));
+		printf("%s_page %.1f\n", name[i], median(batch[i], TIMES) / BATCH);
+		printf("%s_single %.0f\n", name[i], median(single[i], TIMES));
 	}
 	container_close(&c);
 	munmap(mem, TIMES * BATCH * PAGE);

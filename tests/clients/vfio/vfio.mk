@@ -6,6 +6,6 @@ VFIO_CLIENTS := $(addprefix $(BUILD)/clients/vfio/,type1_api type1_cost type1_di
 clients: $(VFIO_CLIENTS)
 
 $(VFIO_CLIENTS): $(BUILD)/clients/vfio/%: tests/clients/vfio/%.c tests/clients/vfio/container.c \
-		tests/clients/vfio/container.h tests/vm/vfio_probe/vfio_probe.h | $(DEPS_STAMP)
+		tests/clients/vfio/container.h tests/clients/median.h tests/vm/vfio_probe/vfio_probe.h | $(DEPS_STAMP)
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) $(CFLAGS) -pthread -o $@ $(filter %.c,$^)
