@@ -1,23 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """A QEMU with the dirtying guest in it, and what that guest reports."""
-import os
-import subprocess
-import time
-
-from qmp import Qmp, QmpError
+from qemu import Failure, Qemu
 
 # below the dirtied area: what firmware and the guest's own image need
 BASE_MIB = 16
-START_SECONDS = 90
-# QEMU 7.2 looks into the rings of its vCPUs each second, and ends where one is not mapped yet
-# ("kvm: dirty-ring: Fix race with vcpu creation" came later). Seen where starting takes so long.
-REAPER = "kvm_dirty_ring_reap_one: Assertion"
-START_TRIES = 15
 ROLES = ("origin", "destination")
-
-
-class Failure(Exception):
-    """The migration, or the guest, is not what it should be."""
 
 
 class Reports:
@@ -98,72 +85,24 @@ def device_options(role, opt):
     return words, tell
 
 
-class Machine:
-    """One QEMU; connect() waits until it is up, so that two can start at once."""
+class Machine(Qemu):
+    """With what the guest reports."""
 
     def __init__(self, role, opt, where, extra):
-        self.name = f"{opt.name}-{role}"
-        self.reports = Reports(os.path.join(where, role + ".debug"))
         accel = "kvm" if opt.mode == "bitmap" else f"kvm,dirty-ring-size={opt.ring_size}"
         memory = f"{BASE_MIB + opt.memory + 4}M"
         devices, tell = device_options(role, opt)
-        self.command = [
-            opt.qemu, "-name", f"{self.name},debug-threads=on", "-accel", accel, "-cpu", "host",
-            "-machine", "pc,usb=off,vmport=off,hpet=off", "-m", memory, "-smp", str(opt.vcpus),
-            "-nodefaults", "-display", "none", "-kernel", opt.guest,
+        super().__init__(opt.name, role, where, opt.qemu, [
+            "-accel", accel, "-m", memory, "-smp", str(opt.vcpus), "-kernel", opt.guest,
             "-append", f"area={opt.memory} base={BASE_MIB} rate={opt.rate} pattern={opt.pattern} cpus={opt.vcpus}"
             + tell, *devices,
-            "-debugcon", "file:" + self.reports.path,
-            "-qmp", f"unix:{where}/{role}.qmp,server=on,wait=off",
             # a second one, for who watches
-            "-qmp", f"unix:{where}/{role}.watch.qmp,server=on,wait=off", *extra(memory)]
-        self.log = open(os.path.join(where, role + ".log"), "w+", encoding="utf-8", errors="replace")
-        self.process = None
-        self.qmp = None
-        self.control = f"{where}/{role}.qmp"
-        self.start()
-
-    def start(self):
-        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-
-    def connect(self):
-        for tries in range(START_TRIES, 0, -1):
-            try:
-                self.qmp = Qmp(self.control, time.monotonic() + START_SECONDS, self.alive)
-                return
-            except QmpError as err:
-                if tries == 1 or REAPER not in self.last_words():
-                    raise Failure(f"{self.name}: {err}: {self.last_words()}") from err
-            self.process.wait()
-            self.log.seek(0)
-            self.log.truncate()
-            self.start()
-
-    def alive(self):
-        return self.process.poll() is None
-
-    def last_words(self):
-        self.log.seek(0)
-        return " ".join(self.log.read().split()) or "it said nothing"
+            "-qmp", f"unix:{where}/{role}.watch.qmp,server=on,wait=off", *extra(memory)])
+        self.reports = Reports(self.said)
 
     def wait(self, seconds, what, condition):
         """Read the guest's reports until CONDITION of them is true."""
-        deadline = time.monotonic() + seconds
-        while True:
+        def read():
             self.reports.read()
-            if condition(self.reports):
-                return
-            if not self.alive():
-                raise Failure(f"{self.name} ended: {self.last_words()}")
-            if time.monotonic() > deadline:
-                raise Failure(f"{self.name}: no {what} within {seconds} s")
-            time.sleep(0.1)
-
-    def stop(self):
-        if self.alive():
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            return condition(self.reports)
+        self.until(seconds, what, read)

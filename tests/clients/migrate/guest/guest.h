@@ -8,6 +8,9 @@
 
 #define TRAMPOLINE	0x8000
 
+/* of QEMU: what the guest says */
+#define DEBUGCON_PORT	0xe9
+
 #define LAPIC_BASE	0xfee00000
 #define LAPIC_ID	0x020
 #define LAPIC_EOI	0x0b0

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "lib.h"
 
-#define DEBUGCON_PORT	0xe9
 #define PIC1_DATA	0x21
 #define PIC2_DATA	0xa1
 

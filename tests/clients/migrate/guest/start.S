@@ -30,6 +30,11 @@ _start:
 1:	call	load_data_segments
 	movl	$(stacks + STACK_BYTES), %esp
 	lidt	idt_ptr
+	movl	$begun, %esi
+	movl	$(begun_end - begun), %ecx
+	movl	$DEBUGCON_PORT, %edx
+	cld
+	rep outsb
 	pushl	%ebx			/* the multiboot information */
 	call	boot_cpu
 	jmp	hang
@@ -109,6 +114,9 @@ gdt_ptr:
 idt_ptr:
 	.word	IDT_VECTORS * 8 - 1
 	.long	idt
+/* the first word, so that it can be told from firmware that hangs */
+begun:	.ascii	"begun\n"
+begun_end:
 
 	.section .bss
 	.balign	4096
