@@ -31,7 +31,6 @@
 #define CHURN		(8u << 20)
 #define CHURN_BYTES	(2u << 20)
 
-#define DEBUGCON_PORT	0xe9
 #define SERIAL_DATA	0x3f8
 #define SERIAL_STATUS	0x3fd
 #define PIC1_DATA	0x21
@@ -443,6 +442,28 @@ static bool holds(u32 n, u32 frame)
 	return true;
 }
 
+/* What lies in the page and is not frame n, and if it is so still. */
+static void die_of_frame(u32 n, u32 in, u32 len)
+{
+	u32 want = make(scratch, n), wrong = 0, first = 0;
+	volatile u8 *at = page(in) + HEADER;
+
+	for (u32 i = want; i--; )
+		if (at[i] != scratch[i]) {
+			wrong++;
+			first = i;
+		}
+	put_number("wrong: page ", in);
+	put_number(" len ", len);
+	put_number(" of ", HEADER + want);
+	put_number(", bytes ", wrong);
+	put_number(" from ", first);
+	put_number(": ", at[first]);
+	put_number(" not ", scratch[first]);
+	put(holds(in, n) ? ", now right\n" : "\n");
+	die_of("a frame came back as another", n);
+}
+
 /* Page after page of the area; what was in it is given up only now. */
 static void offer_page(u16 id)
 {
@@ -468,7 +489,7 @@ static u32 receive(u32 sent)
 	if (n >= sent)
 		die_of("a frame that was never sent", n);
 	if (len != HEADER + make(scratch, n) || !holds(at, n))
-		die_of("a frame came back as another", n);
+		die_of_frame(n, at, len);
 	landed[at] = n + 1;
 	if (at / AREA_PAGES == area)
 		area_frames++;
