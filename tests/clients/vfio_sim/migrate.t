@@ -79,14 +79,29 @@ report() {
 	note "$(sed -n '/^container-0 of vfio_sim-origin/,/^$/p' "$TAP_TMP/watch")"
 }
 
-# migrates HOW WORDS PINNED JUDGE OPTION...: JUDGE looks at what migscope wrote with OPTIONs;
+# One migration is recognised, by VFIO alone, and the bill has what the device's states cost.
+recorded() {
+	local words=$1 state
+	"$migscope" report -j "$TAP_TMP/r.db" >"$TAP_TMP/report.json"
+	is "$words: one session, what it was, what became of it, by what" \
+	   "$(jq -c '.sessions | map([.name, .kind, .outcome, .recognised_by])' "$TAP_TMP/report.json")" \
+	   '[["vfio_sim-origin","migration","devices_stopped","tracking"]]'
+	for state in pre_copy stop_copy; do
+		is "$words: time in $state" \
+		   "$(jq ".sessions[0].devices[] | select(.dev == \"$origin\") | .seconds_in.$state * 1e6 | round" "$TAP_TMP/report.json")" \
+		   "$(stayed $origin $state | awk '{ printf "%.0f", $1 / 1000 }')"
+	done
+	note "$("$migscope" report "$TAP_TMP/r.db")"
+}
+
+# migrates HOW WORDS PINNED JUDGE COMMAND...: JUDGE looks at what migscope wrote with COMMAND;
 # whether it arrives is told apart from how it went
 migrates() {
 	local how=$1 words=$2 pinned=$3 judge=$4
 	echo >$trace/trace
 	rm -f "$TAP_TMP/result"
-	watch stat -s vfio "${@:5}" 0.5
-	"$here/migrate" --how "$how" --json "$TAP_TMP/result" $origin $destination >&2 || :
+	watch "${@:5}"
+	"$here/migrate" --how "$how" --linger 5 --json "$TAP_TMP/result" $origin $destination >&2 || :
 	sleep 1
 	watch_end
 	is "$words: QEMU says it completed" "$(result .status)" completed || return 0
@@ -107,7 +122,8 @@ migrates() {
 	$judge "$words"
 }
 
-migrates keep "pages that stay pinned" 128 bill -j
-migrates pin "pages pinned for each write" 0 report
+migrates keep "pages that stay pinned" 128 bill stat -s vfio -j 0.5
+migrates pin "pages pinned for each write" 0 report stat -s vfio 0.5
+migrates keep "a recording" 128 recorded record -s vfio -i 100ms -o "$TAP_TMP/r.db"
 
 done_testing
