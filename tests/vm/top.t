@@ -5,44 +5,12 @@
 # migscope top on a terminal, that of tmux: keys, sizes, VMs that come and go, its end.
 . "${0%/*}/../tap.sh"
 . "${0%/*}/../lib/watch.sh"
-socket=migscope-$$
-mux() { TMUX='' tmux -L "$socket" -f /dev/null "$@"; }
-cleanup() { mux kill-server 2>/dev/null; watch_cleanup; }
+. "${0%/*}/../lib/top.sh"
+cleanup() { top_end; watch_cleanup; }
 trap cleanup EXIT
 load_kvm
 
-screen() { mux capture-pane -p -t top; }
-# shows PATTERN: waits until it stands on the screen
-shows() {
-	local i
-	for ((i = 0; i < 600; i++)); do
-		! screen | grep -qE -- "$1" || return 0
-		sleep 0.1
-	done
-	diag "not on the screen: $1"
-	diag "$(screen)"
-	return 1
-}
-hides() {
-	local i
-	for ((i = 0; i < 600; i++)); do
-		screen | grep -qE -- "$1" || return 0
-		sleep 0.1
-	done
-	diag "still on the screen: $1"
-	diag "$(screen)"
-	return 1
-}
-press() { mux send-keys -t top "$@"; }
-row() { screen | grep -E -- "^$1" | head -1; }
-start() {
-	mux new-session -d -s top -x 80 -y 24 "LC_ALL=${1:-C.UTF-8} $migscope top 0.3 2>'$TAP_TMP/err'; echo status \$?; sleep 600"
-	shows 'probes attached' || bail_out "top does not start"
-}
-
-# the server goes with its last session, some time after it: one stays
-mux new-session -d -s stays 'sleep 3600'
-start
+top_start
 load first -c 3 -s 1024 -n 2000 -P 1000 --force-full --name 'loudü' -r 3000
 load second -c 1 -s 4096 -n 2000 -P 1000 --name calm -r 500
 ok "a VM appears" shows '^loudü +ring +[1-9][0-9.]*'
@@ -123,7 +91,7 @@ ok "q: status" shows '^status 0'
 is "q: no noise" "$(cat "$TAP_TMP/err")" ''
 mux kill-session -t top
 
-start C
+top_start C
 ok "without UTF-8: a name is cut to what there is" shows '^loud\? +ring'
 pkill_pid=$(pgrep -f "^$migscope top 0.3" | head -1)
 kill -TERM "$pkill_pid"

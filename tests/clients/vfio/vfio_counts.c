@@ -208,6 +208,7 @@ int main(int argc, char **argv)
 	do_pin(0, A + 3 * PAGE, 17, 17);
 	do_pin(0, A + 100 * PAGE, 1, 1);
 	do_unpin(0, A + 3 * PAGE, 17);
+	do_pin(0, A + 110 * PAGE, 60, 60);
 	memcpy(middle, truth.op, sizeof(middle));
 	point("middle");
 
