@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,debug timeout=1800 long
+# migscope: vm=6.12,debug timeout=1800
 #
 # Our simulated vDPA devices, by the kernel's own drivers and by a process: frames
 # and files compared, an IOMMU that lets through what was mapped and nothing else, and
@@ -108,9 +108,9 @@ is "nor missed anything" "$(events vhost_iotlb_miss)" 0
 #
 # A process, with user addresses and with physical ones, by whole tables and by maps
 #
-pieces=262144
-# each looked at by KASAN: fewer are enough
-[ "${MIGSCOPE_KERNEL-}" != debug ] || pieces=16384
+# with time for it, as many as a guest of 1 GiB has pages; KASAN looks at each
+pieces=16384
+[ -z "${MIGSCOPE_LONG-}" ] || [ "${MIGSCOPE_KERNEL-}" = debug ] || pieces=262144
 variant() {	# WORDS -p|'' PARAMETER...
 	local words=$1 physical=$2 what
 	shift 2
