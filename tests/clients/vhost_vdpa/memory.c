@@ -298,6 +298,16 @@ void suite_runs(unsigned long pages)
 	equal("again, for our end to undo", map(IOVA, pages * PAGE, p), 0);
 }
 
+static bool failing, hit;
+
+/* From here on nothing fails; did something? */
+static void fails_no_more(void)
+{
+	if (failing)
+		hit = fail_nth_end();
+	failing = false;
+}
+
 /*
  * A message in which the nth allocation fails, with n as long as there is one: what comes of
  * it is ENOMEM, or as if it had not failed. Copies from our memory fail among them: EFAULT.
@@ -308,12 +318,12 @@ static unsigned int each_fails(int (*send)(uint8_t *), bool (*is_as_before)(void
 {
 	unsigned int n;
 	int result;
-	bool hit;
 
 	for (n = 1; ; n++) {
+		failing = true;
 		fail_nth(n);
 		result = send(p);
-		hit = fail_nth_end();
+		fails_no_more();
 		if (!hit && result)
 			++*left;
 		if (result && ((result != -ENOMEM && result != -EFAULT) || !is_as_before()))
@@ -337,7 +347,7 @@ static int batch_map(uint8_t *p)
 	int result = begin() ?: map_all(p);
 
 	/* what failed is not to end the batch with it */
-	fail_nth(0);
+	fails_no_more();
 	return end() ?: result;
 }
 
@@ -355,6 +365,7 @@ static int batch_end(uint8_t *p)
 		fail_nth(++n);
 		result = end();
 	} while (result == -EFAULT);
+	fail_nth_end();
 	return result;
 }
 
@@ -363,7 +374,7 @@ static int unmap_twice(uint8_t *p)
 {
 	int result = unmap_all(p);
 
-	fail_nth(0);
+	fails_no_more();
 	if (result && result != -ENOMEM && result != -EFAULT)
 		return result;
 	result = unmap_all(p) ?: charged();
@@ -387,7 +398,6 @@ void suite_faults(void)
 	equal("in a batch: an error left nothing", left, 0);
 
 	equal("a batch whose end fails", batch_end(p), tables || by_file ? -ENOMEM : 0);
-	fail_nth_end();
 	equal("is repeated", begin() ?: end(), 0);
 	equal("and what it mapped goes", unmap_all(p), 0);
 	equal("all of it", charged(), 0);
