@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """A QEMU under KVM with one of our guests in it."""
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -107,6 +108,12 @@ class Qemu:
                 raise Failure(f"{self.name}: no {what} within {seconds} s: {self.last_words()}; its guest: "
                               f"{self.text()[-200:]!r}")
             time.sleep(POLL_SECONDS)
+
+    def tell(self):
+        """A byte at the serial port, of those that have one on self.serial."""
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(self.serial)
+            line.sendall(b"\n")
 
     def stop(self):
         if self.alive():
