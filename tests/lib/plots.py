@@ -39,6 +39,11 @@ def near(a, b, within=1e-6):
     return a is b is None or (a is not None and b is not None and abs(a - b) <= within * max(1, abs(a), abs(b)))
 
 
+def own_labels(labels):
+    """The labels of a series but those that say of whom it is, in their order."""
+    return ','.join(value for name, value in json.loads(labels).items() if name not in ('vm', 'dev'))
+
+
 class Drawn:
     """What has to be drawn of samples, numbered from 1: `times`, `vms` and `devices` as (key,
     first, last), `gap` in seconds, and at(key, metric, op, sample)."""
@@ -92,13 +97,17 @@ class Drawn:
                     known = [r for r in (rate('dirty_logging_toggle_seconds_sum', 'on'), rate('dirty_logging_toggle_seconds_sum', 'off')) if r is not None]
                     value = 1e3 * sum(known) if known else None
                 elif panel == 'misses':
-                    value = rate('iotlb_lookups', 'miss')
+                    known = [r for r in (rate('iotlb_lookups', 'miss'), *(rate('vdpa_table_lookups', f'miss,{i}') for i in range(4)))
+                             if r is not None]
+                    value = sum(known) if known else None
                 elif panel == 'wait':
                     s, n = rate('iotlb_miss_service_seconds_sum'), rate('iotlb_miss_service_seconds_count')
                     value = 1e3 * s / n if s is not None and n else None
                 elif panel == 'table' and first <= i <= last:
-                    used, limit = self.at(vm, 'iotlb_entries', '', i), self.at(vm, 'iotlb_entries_limit', '', i)
-                    value = 100 * used / limit if used is not None and limit else None
+                    tables = [(self.at(vm, f'{name}_entries', op, i), self.at(vm, f'{name}_entries_limit', op, i))
+                              for name, op in (('iotlb', ''), *(('vdpa_table', str(space)) for space in range(4)))]
+                    known = [100 * used / limit for used, limit in tables if used is not None and limit]
+                    value = max(known) if known else None
                 elif panel == 'pinned' and first <= i <= last:
                     pages, pinned = self.at(vm, 'vfio_pinned_pages', '', i), self.at(vm, 'vdpa_pinned_bytes', '', i)
                     known = [x for x in (pages and 4096 * pages, pages, pinned) if x is not None][:1]
@@ -125,6 +134,7 @@ class Drawn:
 class Recording(Drawn):
     def __init__(self, path):
         self.db = sqlite3.connect(f'file:{path}?mode=ro', uri=True)
+        self.db.create_function('own_labels', 1, own_labels, deterministic=True)
         # by the clock as it stood at first, whatever it was set to later
         self.times = [t for t, in self.db.execute('SELECT s.time + m.monotonic - s.monotonic FROM sample s, sample m'
                                                   ' WHERE s.id = 1 ORDER BY m.id')]
@@ -140,7 +150,7 @@ class Recording(Drawn):
     def at(self, vm, name, op, sample):
         if isinstance(vm, tuple):
             row = self.db.execute("SELECT value FROM value, series s WHERE series = s.id AND s.name = ? AND"
-                                  " coalesce(json_extract(labels, '$.op'), json_extract(labels, '$.result'), json_extract(labels, '$.state'), '') = ?"
+                                  " own_labels(labels) = ?"
                                   " AND json_extract(labels, '$.vm') = ? AND json_extract(labels, '$.dev') = ?"
                                   " AND sample <= ? ORDER BY sample DESC LIMIT 1", (name, op, *vm, sample)).fetchone()
             return row and row[0]

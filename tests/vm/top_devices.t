@@ -13,7 +13,9 @@
 . "${0%/*}/../lib/top.sh"
 # shellcheck disable=SC2317 # by trap
 cleanup() {
+	[ -z "${MAPS_PID-}" ] || kill "$MAPS_PID"
 	top_end
+	modprobe -qr vdpa_sim_net || :
 	vdpa_cleanup
 	rmmod vfio_probe 2>/dev/null || :
 	modprobe -qr vfio_iommu_type1 || :
@@ -49,6 +51,11 @@ within() {
 top_start C.UTF-8 3
 press d
 ok "no device yet" shows 'No device is seen'
+# a device whose tables have a limit, 2048 maps: a quarter of one, and none of the other
+modprobe vdpa_sim_net && vdpa dev add name card mgmtdev vdpasim_net || bail_out "no simulator"
+coproc MAPS { exec tests/lib/vdpa_maps.py "$(vdpa_node card)" 512; }
+read -r -t 60 -u "${MAPS[0]}" maps
+is "512 pages are mapped" "$maps" ready
 client net build/clients/vhost_net_miss
 client vfio "$vfio_clients/vfio_counts"
 vdpa_run
@@ -112,6 +119,8 @@ ok "GETms is no more than the client saw" within "$(column container-0 GETms)" \
 	0.0001 "$(truth vfio '.since_middle.dirty_get | 1e3 * .seconds / .calls')"
 is "what a device has not is no zero" \
 	"$(column vhost-net-0 KICK/s) $(column container-0 MISS/s) $(column probe PINS/s)" '- - -'
+is "TABLE%: of a vDPA device, the fullest of its tables" "$(column card TABLE%)" 25.0
+is "TABLE%: a table without a limit is not full" "$(column probe TABLE%)" -
 
 # --- sorted, filtered, gone
 press '<'

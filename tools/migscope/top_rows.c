@@ -8,8 +8,8 @@
 
 static const struct top_column vm_columns[] = {
 	{ "MB/s", 7, TOP_RATE, 4096e-6, { "dirty_pages,vcpu" } },
-	{ "USED%", 5, TOP_RATIO, 100, { "ring_used_entries" }, "ring_soft_limit_entries", true },
-	{ "MAX%", 5, TOP_RATIO, 100, { "ring_used_entries_max" }, "ring_soft_limit_entries" },
+	{ "USED%", 5, TOP_RATIO, 100, { "ring_used_entries" }, { "ring_soft_limit_entries" }, true },
+	{ "MAX%", 5, TOP_RATIO, 100, { "ring_used_entries_max" }, { "ring_soft_limit_entries" } },
 	{ "FULL/s", 6, TOP_RATE, 1, { "ring_full_exits" } },
 	{ "STALL%", 6, TOP_RATE, 100, { "ring_full_stall_seconds_sum" } },
 	{ "SYNC/s", 6, TOP_RATE, 1, { "ring_resets", "dirty_log_sync_seconds_count,get" } },
@@ -19,11 +19,12 @@ static const struct top_column vm_columns[] = {
 
 static const struct top_column device_columns[] = {
 	{ "MISS/s", 6, TOP_RATE, 1, { "iotlb_lookups,miss", "vdpa_table_lookups,miss" } },
-	{ "WAITms", 6, TOP_MEAN, 1e3, { "iotlb_miss_service_seconds_sum" }, "iotlb_miss_service_seconds_count" },
-	{ "TABLE%", 6, TOP_RATIO, 100, { "iotlb_entries" }, "iotlb_entries_limit" },
+	{ "WAITms", 6, TOP_MEAN, 1e3, { "iotlb_miss_service_seconds_sum" }, { "iotlb_miss_service_seconds_count" } },
+	{ "TABLE%", 6, TOP_RATIO, 100, { "iotlb_entries", "vdpa_table_entries" },
+	  { "iotlb_entries_limit", "vdpa_table_entries_limit" } },
 	{ "PIN MB", 6, TOP_VALUE, 4096e-6, { "vfio_pinned_pages" } },
 	{ "PINS/s", 6, TOP_RATE, 1, { "vfio_pin_seconds_count,pin" } },
-	{ "GETms", 5, TOP_MEAN, 1e3, { "vfio_dirty_get_seconds_sum,get" }, "vfio_dirty_get_seconds_count,get" },
+	{ "GETms", 5, TOP_MEAN, 1e3, { "vfio_dirty_get_seconds_sum,get" }, { "vfio_dirty_get_seconds_count,get" } },
 	{ "KICK/s", 6, TOP_RATE, 1, { "vdpa_vq_kicks" } },
 };
 
@@ -35,23 +36,76 @@ _Static_assert(COLUMNS(vm_columns) <= TOP_COLUMNS_MAX && COLUMNS(device_columns)
 const struct top_table top_vms = { METRIC_VM, vm_columns, COLUMNS(vm_columns), "MODE", 6 };
 const struct top_table top_devices = { METRIC_DEV, device_columns, COLUMNS(device_columns), "DEV", 13 };
 
+#define SHARES_MAX 8	/* address spaces of a device: each has a table of its own */
+
 /* What the columns need of one VM or device, at one sample. */
 struct gathered {
 	struct metric_sink sink;
 	const struct top_table *table;
 	double term[TOP_COLUMNS_MAX][TOP_TERMS], over[TOP_COLUMNS_MAX];
+	/* of TOP_RATIO: by the value of the metric's only label, "" without one */
+	struct share {
+		char label[16];
+		double part, whole;
+	} share[TOP_COLUMNS_MAX][SHARES_MAX];
 };
+
+_Static_assert(SHARES_MAX >= MS_VDPA_SPACES, "all address spaces have room");
 
 /* What differs in labels that no column names, is one: address spaces of a device. */
 static void take(struct gathered *g, const char *key, double value)
 {
 	for (size_t c = 0; c < g->table->columns; c++) {
+		if (g->table->column[c].how == TOP_RATIO)
+			continue;
 		for (int t = 0; t < TOP_TERMS && g->table->column[c].metric[t]; t++)
 			if (!strcmp(g->table->column[c].metric[t], key))
 				g->term[c][t] = isnan(g->term[c][t]) ? value : g->term[c][t] + value;
-		if (g->table->column[c].over && !strcmp(g->table->column[c].over, key))
+		if (g->table->column[c].over[0] && !strcmp(g->table->column[c].over[0], key))
 			g->over[c] = value;
 	}
+}
+
+/* The share of @label, or a free one; NULL: there are more than can be. */
+static struct share *share_of(struct share *share, const char *label)
+{
+	for (int i = 0; i < SHARES_MAX; i++) {
+		bool unused = isnan(share[i].part) && isnan(share[i].whole);
+
+		if (unused)
+			snprintf(share[i].label, sizeof(share[i].label), "%s", label);
+		if (!strcmp(share[i].label, label))
+			return &share[i];
+	}
+	return NULL;
+}
+
+static void take_share(struct gathered *g, const char *name, const char *label, double value)
+{
+	for (size_t c = 0; c < g->table->columns; c++) {
+		const struct top_column *column = &g->table->column[c];
+
+		for (int t = 0; column->how == TOP_RATIO && t < TOP_TERMS && column->metric[t]; t++) {
+			bool part = !strcmp(column->metric[t], name);
+			struct share *s;
+
+			if (!part && strcmp(column->over[t], name))
+				continue;
+			s = share_of(g->share[c], label);
+			if (s)
+				*(part ? &s->part : &s->whole) = value;
+		}
+	}
+}
+
+static double fullest(const struct share *share)
+{
+	double most = NAN;
+
+	for (int i = 0; i < SHARES_MAX; i++)
+		if (share[i].whole > 0)
+			most = fmax(most, share[i].part / share[i].whole);
+	return most;
 }
 
 static void put(struct metric_sink *sink, const struct metric *m, const char *const *label,
@@ -62,8 +116,11 @@ static void put(struct metric_sink *sink, const struct metric *m, const char *co
 	char key[128];
 
 	if (v->kind != METRIC_HIST) {
+		double value = v->kind == METRIC_U64 ? (double)v->u64 : v->number;
+
 		snprintf(key, sizeof(key), "%s%s%s", m->name, sep, first);
-		take(g, key, v->kind == METRIC_U64 ? (double)v->u64 : v->number);
+		take(g, key, value);
+		take_share(g, m->name, first, value);
 	} else if (v->hist->has_sum) {
 		snprintf(key, sizeof(key), "%s_count%s%s", m->name, sep, first);
 		take(g, key, v->hist->all);
@@ -83,6 +140,8 @@ static void gather(struct gathered *g, const struct top_table *table, const stru
 		g->over[c] = NAN;
 		for (int t = 0; t < TOP_TERMS; t++)
 			g->term[c][t] = NAN;
+		for (int s = 0; s < SHARES_MAX; s++)
+			g->share[c][s] = (struct share){ .part = NAN, .whole = NAN };
 	}
 	if (i == SIZE_MAX)
 		return;
@@ -97,6 +156,8 @@ static double column(const struct top_column *c, size_t i, const struct gathered
 {
 	double sum = NAN;
 
+	if (c->how == TOP_RATIO)
+		return fullest(now->share[i]) * c->scale;
 	for (int t = 0; t < TOP_TERMS && c->metric[t]; t++) {
 		double v = now->term[i][t];
 
@@ -106,8 +167,6 @@ static double column(const struct top_column *c, size_t i, const struct gathered
 		if (!isnan(v))
 			sum = isnan(sum) ? v : sum + v;
 	}
-	if (c->how == TOP_RATIO)
-		sum = now->over[i] > 0 ? sum / now->over[i] : NAN;
 	/* both went on by so much in the same time */
 	if (c->how == TOP_MEAN)
 		sum = now->over[i] > before->over[i] ? sum * seconds / (now->over[i] - before->over[i]) : NAN;

@@ -8,11 +8,11 @@
 enum top_how {
 	TOP_VALUE,
 	TOP_RATE,		/* a second */
-	TOP_RATIO,		/* to the column's other metric, in per cent */
+	TOP_RATIO,		/* of a metric to the one in `over`, in per cent; the highest, of several */
 	TOP_MEAN,		/* of what it went on by, each time that the other went on by one */
 };
 
-#define TOP_TERMS 3		/* metrics that a column adds up; of which not all may be measured */
+#define TOP_TERMS 3		/* metrics of a column, of which not all may be measured: it adds them up */
 
 struct top_column {
 	const char *head;
@@ -20,7 +20,7 @@ struct top_column {
 	enum top_how how;
 	double scale;
 	const char *metric[TOP_TERMS + 1];	/* name, suffix of a histogram, `,` and its label */
-	const char *over;	/* TOP_RATIO, TOP_MEAN */
+	const char *over[TOP_TERMS];	/* TOP_RATIO: one for each metric; TOP_MEAN: one */
 	bool bar;		/* drawn as one, before the number */
 };
 

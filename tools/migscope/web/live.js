@@ -3,7 +3,7 @@
 'use strict';
 
 (() => {
-	const { Board, COLORS, clock, element, gapOf, text } = Plots;
+	const { Board, COLORS, clock, element, gapOf, shown, text } = Plots;
 	const EVERY = 1000, KEEP = 600;
 	const main = document.querySelector('main');
 	const samples = [], vms = new Map(), devices = new Map();
@@ -73,19 +73,19 @@
 			const b = now.values.get(d.id) || d.last, a = before && before.values.get(d.id);
 			const get = key => key in b ? b[key] : null;
 			const rate = key => a && key in a && key in b ? (b[key] - a[key]) / (now.time - before.time) : null;
-			const waits = get('iotlb_miss_service_seconds_count'), limit = get('iotlb_entries_limit'), used = get('iotlb_entries');
+			const waits = get('iotlb_miss_service_seconds_count'), full = shown('table', get, rate);
 			const gets = get('vfio_dirty_get_seconds_count,get');
 			const pinned = get('vfio_pinned_pages') !== null ? get('vfio_pinned_pages') * 4096 : get('vdpa_pinned_bytes');
 			rows.push(element('tr', {}, element('td', {}, d.vm), element('td', {}, d.dev + state(d)),
-				element('td', { class: 'n' }, text(rate('iotlb_lookups,miss'))),
+				element('td', { class: 'n' }, text(shown('misses', get, rate))),
 				element('td', { class: 'n' }, waits ? text(1e3 * get('iotlb_miss_service_seconds_sum') / waits) + ' ms' : '–'),
-				element('td', { class: 'n' }, limit && used !== null ? meter(used / limit) : '', limit && used !== null ? ` ${text(used)}` : '–'),
+				element('td', { class: 'n' }, full === null ? '–' : meter(full / 100), full === null ? '' : ` ${text(full)} %`),
 				element('td', { class: 'n' }, pinned === null ? '–' : text(pinned / 1e6) + ' MB'),
 				element('td', { class: 'n' }, gets ? text(1e3 * get('vfio_dirty_get_seconds_sum,get') / gets) + ' ms' : '–'),
 				element('td', { class: 'n' }, text(rate('vdpa_vq_kicks')))));
 		}
 		deviceTable.hidden = !rows.length;
-		deviceTable.replaceChildren(element('table', {}, element('tr', {}, ...['VM', 'device', 'misses /s', 'mean wait', 'translations', 'pinned', 'mean GET', 'kicks /s'].map((h, i) =>
+		deviceTable.replaceChildren(element('table', {}, element('tr', {}, ...['VM', 'device', 'misses /s', 'mean wait', 'table full', 'pinned', 'mean GET', 'kicks /s'].map((h, i) =>
 			element('th', i > 1 ? { class: 'n' } : {}, h))), ...rows));
 	}
 

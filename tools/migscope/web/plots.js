@@ -5,6 +5,7 @@
 const Plots = (() => {
 	const COLORS = ['#3b82f6', '#d9722e', '#2a9d63', '#b556c4', '#d64550', '#8f8a20', '#1aa3b8', '#8b80f5'];
 	const PAGE = 4096;
+	const SPACES = [0, 1, 2, 3];	// of a vDPA device, as many as are told apart
 
 	// A panel: what is drawn of a VM between two samples; null: nothing is known.
 	// `v(key)` is a value now, `r(key)` what a counter grew by in a second.
@@ -27,11 +28,12 @@ const Plots = (() => {
 		{ id: 'switch', title: 'Switching of dirty logging', unit: 'ms in each second',
 			of: (v, r) => scale(sum(r('dirty_logging_toggle_seconds_sum,on'), r('dirty_logging_toggle_seconds_sum,off')), 1e3) },
 		// of devices and containers
-		{ id: 'misses', title: 'IOTLB misses', unit: '/s', of: (v, r) => r('iotlb_lookups,miss') },
+		{ id: 'misses', title: 'IOTLB misses', unit: '/s', of: (v, r) => sum(r('iotlb_lookups,miss'), ...SPACES.map(i => r('vdpa_table_lookups,miss,' + i))) },
 		{ id: 'wait', title: 'Mean wait for a translation', unit: 'ms',
 			of: (v, r) => scale(div(r('iotlb_miss_service_seconds_sum'), r('iotlb_miss_service_seconds_count')), 1e3) },
-		{ id: 'table', title: 'Translations in the table', unit: '% of its limit', most: 100,
-			of: (v) => ratio(v('iotlb_entries'), v('iotlb_entries_limit')) },
+		{ id: 'table', title: 'Translations in the fullest table', unit: '% of its limit', most: 100,
+			of: (v) => most(ratio(v('iotlb_entries'), v('iotlb_entries_limit')),
+				...SPACES.map(i => ratio(v('vdpa_table_entries,' + i), v('vdpa_table_entries_limit,' + i)))) },
 		{ id: 'pinned', title: 'Memory pinned for devices', unit: 'MB',
 			of: (v) => sum(scale(v('vfio_pinned_pages'), PAGE / 1e6), scale(v('vdpa_pinned_bytes'), 1e-6)) },
 		{ id: 'pins', title: 'Pins by devices', unit: '/s', of: (v, r) => r('vfio_pin_seconds_count,pin') },
@@ -49,6 +51,10 @@ const Plots = (() => {
 	function scale(x, by) { return x === null ? null : x * by; }
 	function ratio(a, b) { return a === null || !b ? null : 100 * a / b; }
 	function div(a, b) { return a === null || !b ? null : a / b; }
+	function most(...xs) {
+		const known = xs.filter(x => x !== null);
+		return known.length ? Math.max(...known) : null;
+	}
 	function sum(...xs) {
 		const known = xs.filter(x => x !== null);
 		return known.length ? known.reduce((a, b) => a + b, 0) : null;
@@ -285,5 +291,8 @@ const Plots = (() => {
 		}
 	}
 
-	return { Board, COLORS, PANELS, clock, date, element, gapOf, text };
+	// What panel ID would draw, of values and rates at hand.
+	function shown(id, v, r) { return PANELS.find(p => p.id === id).of(v, r); }
+
+	return { Board, COLORS, PANELS, clock, date, element, gapOf, shown, text };
 })();
