@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""vdpa_maps.py NODE MAPS - opens a device of vhost_vdpa, has MAPS maps of a page each in its
-first address space, says `ready`, and keeps them until stdin ends"""
+"""vdpa_maps.py NODE MAPS... - opens a device of vhost_vdpa, has so many maps of a page each in its
+first address space, its second, ..., says `ready`, and keeps them until stdin ends"""
 import fcntl
 import mmap
 import os
@@ -13,18 +13,19 @@ from ctypes import addressof, c_char
 # linux/vhost.h
 VHOST_SET_OWNER = 0xAF01
 VHOST_SET_BACKEND_FEATURES = 0x4008AF25
-MSG_V2 = 1 << 1
+MSG_V2, ASID = 1 << 1, 1 << 3
 IOTLB_MSG_V2 = 2
 ACCESS_RW, IOTLB_UPDATE = 3, 2
 
-node, maps = sys.argv[1], int(sys.argv[2])
-fd = os.open(node, os.O_RDWR)
+spaces = [int(maps) for maps in sys.argv[2:]]
+fd = os.open(sys.argv[1], os.O_RDWR)
 fcntl.ioctl(fd, VHOST_SET_OWNER)
-fcntl.ioctl(fd, VHOST_SET_BACKEND_FEATURES, struct.pack('Q', MSG_V2))
-memory = mmap.mmap(-1, maps * mmap.PAGESIZE)
+fcntl.ioctl(fd, VHOST_SET_BACKEND_FEATURES, struct.pack('Q', MSG_V2 | ASID))
+memory = mmap.mmap(-1, max(spaces) * mmap.PAGESIZE)
 base = addressof(c_char.from_buffer(memory))
-for i in range(maps):
-    at = i * mmap.PAGESIZE
-    os.write(fd, struct.pack('II QQQ BB', IOTLB_MSG_V2, 0, 2 * at, mmap.PAGESIZE, base + at, ACCESS_RW, IOTLB_UPDATE).ljust(72, b'\0'))
+for asid, maps in enumerate(spaces):
+    for i in range(maps):
+        at = i * mmap.PAGESIZE
+        os.write(fd, struct.pack('II QQQ BB', IOTLB_MSG_V2, asid, 2 * at, mmap.PAGESIZE, base + at, ACCESS_RW, IOTLB_UPDATE).ljust(72, b'\0'))
 print('ready', flush=True)
 sys.stdin.read()
