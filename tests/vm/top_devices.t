@@ -52,7 +52,8 @@ top_start C.UTF-8 3
 press d
 ok "no device yet" shows 'No device is seen'
 # a device whose tables have a limit, 2048 maps: a quarter of the first is used, of the other little
-modprobe vdpa_sim_net && vdpa dev add name card mgmtdev vdpasim_net || bail_out "no simulator"
+modprobe vdpa_sim_net || bail_out "no simulator"
+vdpa dev add name card mgmtdev vdpasim_net || bail_out "no device of it"
 coproc MAPS { exec tests/lib/vdpa_maps.py "$(vdpa_node card)" 512 5; }
 read -r -t 60 -u "${MAPS[0]}" maps
 is "pages are mapped" "$maps" ready
