@@ -39,6 +39,9 @@ def near(a, b, within=1e-6):
     return a is b is None or (a is not None and b is not None and abs(a - b) <= within * max(1, abs(a), abs(b)))
 
 
+SPACES = range(4)  # of a vDPA device, as many as are told apart
+
+
 def own_labels(labels):
     """The labels of a series but those that say of whom it is, in their order."""
     return ','.join(value for name, value in json.loads(labels).items() if name not in ('vm', 'dev'))
@@ -97,7 +100,7 @@ class Drawn:
                     known = [r for r in (rate('dirty_logging_toggle_seconds_sum', 'on'), rate('dirty_logging_toggle_seconds_sum', 'off')) if r is not None]
                     value = 1e3 * sum(known) if known else None
                 elif panel == 'misses':
-                    known = [r for r in (rate('iotlb_lookups', 'miss'), *(rate('vdpa_table_lookups', f'miss,{i}') for i in range(4)))
+                    known = [r for r in (rate('iotlb_lookups', 'miss'), *(rate('vdpa_table_lookups', f'miss,{i}') for i in SPACES))
                              if r is not None]
                     value = sum(known) if known else None
                 elif panel == 'wait':
@@ -105,7 +108,7 @@ class Drawn:
                     value = 1e3 * s / n if s is not None and n else None
                 elif panel == 'table' and first <= i <= last:
                     tables = [(self.at(vm, f'{name}_entries', op, i), self.at(vm, f'{name}_entries_limit', op, i))
-                              for name, op in (('iotlb', ''), *(('vdpa_table', str(space)) for space in range(4)))]
+                              for name, op in (('iotlb', ''), *(('vdpa_table', str(space)) for space in SPACES))]
                     known = [100 * used / limit for used, limit in tables if used is not None and limit]
                     value = max(known) if known else None
                 elif panel == 'pinned' and first <= i <= last:

@@ -36,21 +36,16 @@ _Static_assert(COLUMNS(vm_columns) <= TOP_COLUMNS_MAX && COLUMNS(device_columns)
 const struct top_table top_vms = { METRIC_VM, vm_columns, COLUMNS(vm_columns), "MODE", 6 };
 const struct top_table top_devices = { METRIC_DEV, device_columns, COLUMNS(device_columns), "DEV", 13 };
 
-#define SHARES_MAX 8	/* address spaces of a device: each has a table of its own */
-
 /* What the columns need of one VM or device, at one sample. */
 struct gathered {
 	struct metric_sink sink;
 	const struct top_table *table;
 	double term[TOP_COLUMNS_MAX][TOP_TERMS], over[TOP_COLUMNS_MAX];
-	/* of TOP_RATIO: by the value of the metric's only label, "" without one */
+	/* of TOP_RATIO: for each metric; by address space where that is its label, else the first */
 	struct share {
-		char label[16];
 		double part, whole;
-	} share[TOP_COLUMNS_MAX][SHARES_MAX];
+	} share[TOP_COLUMNS_MAX][TOP_TERMS][MS_VDPA_SPACES];
 };
-
-_Static_assert(SHARES_MAX >= MS_VDPA_SPACES, "all address spaces have room");
 
 /* What differs in labels that no column names, is one: address spaces of a device. */
 static void take(struct gathered *g, const char *key, double value)
@@ -66,45 +61,30 @@ static void take(struct gathered *g, const char *key, double value)
 	}
 }
 
-/* The share of @label, or a free one; NULL: there are more than can be. */
-static struct share *share_of(struct share *share, const char *label)
+static void take_share(struct gathered *g, const char *name, const char *asid, double value)
 {
-	for (int i = 0; i < SHARES_MAX; i++) {
-		bool unused = isnan(share[i].part) && isnan(share[i].whole);
+	unsigned long space = strtoul(asid, NULL, 10);
 
-		if (unused)
-			snprintf(share[i].label, sizeof(share[i].label), "%s", label);
-		if (!strcmp(share[i].label, label))
-			return &share[i];
-	}
-	return NULL;
-}
-
-static void take_share(struct gathered *g, const char *name, const char *label, double value)
-{
-	for (size_t c = 0; c < g->table->columns; c++) {
+	for (size_t c = 0; space < MS_VDPA_SPACES && c < g->table->columns; c++) {
 		const struct top_column *column = &g->table->column[c];
 
 		for (int t = 0; column->how == TOP_RATIO && t < TOP_TERMS && column->metric[t]; t++) {
-			bool part = !strcmp(column->metric[t], name);
-			struct share *s;
-
-			if (!part && strcmp(column->over[t], name))
-				continue;
-			s = share_of(g->share[c], label);
-			if (s)
-				*(part ? &s->part : &s->whole) = value;
+			if (!strcmp(column->metric[t], name))
+				g->share[c][t][space].part = value;
+			else if (!strcmp(column->over[t], name))
+				g->share[c][t][space].whole = value;
 		}
 	}
 }
 
-static double fullest(const struct share *share)
+static double fullest(const struct share share[TOP_TERMS][MS_VDPA_SPACES])
 {
 	double most = NAN;
 
-	for (int i = 0; i < SHARES_MAX; i++)
-		if (share[i].whole > 0)
-			most = fmax(most, share[i].part / share[i].whole);
+	for (int t = 0; t < TOP_TERMS; t++)
+		for (int i = 0; i < MS_VDPA_SPACES; i++)
+			if (share[t][i].whole > 0)
+				most = fmax(most, share[t][i].part / share[t][i].whole);
 	return most;
 }
 
@@ -138,10 +118,11 @@ static void gather(struct gathered *g, const struct top_table *table, const stru
 	g->table = table;
 	for (size_t c = 0; c < TOP_COLUMNS_MAX; c++) {
 		g->over[c] = NAN;
-		for (int t = 0; t < TOP_TERMS; t++)
+		for (int t = 0; t < TOP_TERMS; t++) {
 			g->term[c][t] = NAN;
-		for (int s = 0; s < SHARES_MAX; s++)
-			g->share[c][s] = (struct share){ .part = NAN, .whole = NAN };
+			for (int s = 0; s < MS_VDPA_SPACES; s++)
+				g->share[c][t][s] = (struct share){ .part = NAN, .whole = NAN };
+		}
 	}
 	if (i == SIZE_MAX)
 		return;
