@@ -185,7 +185,10 @@ static int call(struct worker *w)
 		a.rw.thread = rnd(s, 2);
 		return ioctl(device, PROBE_RW, &a);
 	case 22:
-		return ioctl(device, PROBE_STUBBORN, rnd(s, 30) ? 0 : rnd(s, 12));
+		if (rnd(s, 2))
+			return ioctl(device, PROBE_STUBBORN, rnd(s, 30) ? 0 : rnd(s, 12));
+		return ioctl(device, PROBE_PIN_ASKED,
+			     rnd(s, 8) ? PROBE_NOWHERE : any_iova(s) & -PAGE);
 	default:
 		if (rnd(s, 50))
 			return ioctl(container.fd, VFIO_CHECK_EXTENSION, rnd(s, 20));

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,debug timeout=2400
+# migscope: vm=6.12,debug timeout=3000
 #
 # Our vhost_vdpa, driven by processes, on a device that says how it is treated.
 . "${0%/*}/../tap.sh"

@@ -299,6 +299,11 @@ int unpin(const struct container *c, int device, u64 iova, int npage)
 	return result(ioctl(c->device[device], PROBE_UNPIN, &arg));
 }
 
+int pin_asked(const struct container *c, int device, u64 iova)
+{
+	return result(ioctl(c->device[device], PROBE_PIN_ASKED, iova));
+}
+
 int dma_rw(const struct container *c, int device, u64 iova, void *data, u64 len, u32 how)
 {
 	struct probe_rw arg = { .iova = iova, .len = len, .data = (uintptr_t)data,

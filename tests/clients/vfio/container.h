@@ -49,6 +49,7 @@ const struct vfio_info_cap_header *info_cap(const struct container *c, int id,
 
 int pin(const struct container *c, int device, u64 iova, int npage, u32 prot);
 int unpin(const struct container *c, int device, u64 iova, int npage);
+int pin_asked(const struct container *c, int device, u64 iova);
 int dma_rw(const struct container *c, int device, u64 iova, void *data, u64 len, u32 how);
 #define RW_WRITE	1
 #define RW_THREAD	2

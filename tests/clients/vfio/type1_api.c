@@ -366,6 +366,20 @@ static void test_let_go(void)
 	ioctl(c.device[0], PROBE_STUBBORN, 0);
 	err = dma_unmap(&c, 0, 32 * PAGE, 0, &size);
 	OK(!err && size == 32 * PAGE, "later it can be");
+
+	dma_map(&c, 0, mem, 16 * PAGE, RDWR);
+	dma_map(&c, 16 * PAGE, mem, 16 * PAGE, RDWR);
+	pin(&c, 0, 0, 1, RDWR);
+	pin_asked(&c, 0, 15 * PAGE);
+	err = dma_unmap(&c, 0, 16 * PAGE, 0, &size);
+	OK(!err && size == 16 * PAGE, "one that pins anew what it is asked to let go");
+	IS(pin_asked(&c, 0, PROBE_NOWHERE), -EINVAL, "which it is told is going: EINVAL");
+	dma_map(&c, 0, mem, 16 * PAGE, RDWR);
+	pin(&c, 0, 0, 1, RDWR);
+	pin_asked(&c, 0, 16 * PAGE);
+	IS(dma_unmap(&c, 0, 16 * PAGE, 0, NULL), 0, "one that pins beside it meanwhile");
+	IS(pin_asked(&c, 0, PROBE_NOWHERE), 1, "where it may");
+	IS(ioctl(c.device[0], PROBE_PINNED), 1, "and what it holds");
 	container_close(&c);
 	munmap(mem, 64 * PAGE);
 }

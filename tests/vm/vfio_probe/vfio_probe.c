@@ -31,10 +31,12 @@ struct held {
 
 struct probe {
 	struct vfio_device	vdev;
-	struct mutex		lock;	/* held, stubborn, asked */
+	struct mutex		lock;	/* held, stubborn, asked, pin_at, pin_said */
 	struct xarray		held;	/* page number -> what is pinned there */
 	unsigned int		stubborn;
 	unsigned int		asked;
+	u64			pin_at;	/* when asked to let go; PROBE_NOWHERE */
+	long			pin_said;
 	u64			cost;	/* of the last pin or unpin, in ns */
 };
 
@@ -222,6 +224,22 @@ static void let_go(struct probe *probe, u64 iova, u64 length)
 	}
 }
 
+/* The lock is held, or a page could be pinned after the device was closed. */
+static void pin_when_asked(struct probe *probe)
+{
+	struct page *page;
+	long ret;
+	int err;
+
+	ret = vfio_pin_pages(&probe->vdev, probe->pin_at, 1, IOMMU_READ | IOMMU_WRITE, &page);
+	if (ret == 1) {
+		err = remember(probe, probe->pin_at >> PAGE_SHIFT, page);
+		if (WARN_ON(err))
+			ret = err;
+	}
+	probe->pin_said = ret;
+}
+
 static void probe_dma_unmap(struct vfio_device *vdev, u64 iova, u64 length)
 {
 	struct probe *probe = to_probe(vdev);
@@ -232,7 +250,21 @@ static void probe_dma_unmap(struct vfio_device *vdev, u64 iova, u64 length)
 		probe->stubborn--;
 	else
 		let_go(probe, iova, length);
+	if (probe->pin_at != PROBE_NOWHERE)
+		pin_when_asked(probe);
 	mutex_unlock(&probe->lock);
+}
+
+static long probe_pin_asked(struct probe *probe, u64 iova)
+{
+	long said;
+
+	mutex_lock(&probe->lock);
+	said = probe->pin_said;
+	probe->pin_said = 0;
+	probe->pin_at = iova;
+	mutex_unlock(&probe->lock);
+	return said;
 }
 
 static long probe_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned long arg)
@@ -260,6 +292,8 @@ static long probe_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned lon
 		probe->stubborn = min(arg, 1000);
 		mutex_unlock(&probe->lock);
 		return 0;
+	case PROBE_PIN_ASKED:
+		return probe_pin_asked(probe, arg);
 	case PROBE_ASKED:
 		return probe->asked;
 	case PROBE_COST:
@@ -283,6 +317,7 @@ static int probe_init_device(struct vfio_device *vdev)
 
 	mutex_init(&probe->lock);
 	xa_init(&probe->held);
+	probe->pin_at = PROBE_NOWHERE;
 	return 0;
 }
 
@@ -293,6 +328,7 @@ static void probe_close(struct vfio_device *vdev)
 	mutex_lock(&probe->lock);
 	let_go(probe, 0, U64_MAX);
 	probe->stubborn = 0;
+	probe->pin_at = PROBE_NOWHERE;
 	mutex_unlock(&probe->lock);
 }
 

@@ -41,5 +41,12 @@ struct probe_rw {
 #define PROBE_PINNED	_IO(VFIO_TYPE, VFIO_BASE + 106)
 /* Return: nanoseconds that the last vfio_pin_pages() or vfio_unpin_pages() took. */
 #define PROBE_COST	_IO(VFIO_TYPE, VFIO_BASE + 107)
+/*
+ * The argument is an address: the device pins one page there whenever it was asked to let
+ * go and has done so; not any more with PROBE_NOWHERE. It returns what the last pin of
+ * this kind said.
+ */
+#define PROBE_PIN_ASKED	_IO(VFIO_TYPE, VFIO_BASE + 108)
+#define PROBE_NOWHERE	(~0ULL)
 
 #endif

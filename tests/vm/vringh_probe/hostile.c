@@ -218,7 +218,8 @@ static void data_nowhere(enum kind kind)
 
 /*
  * Every allocation of one call fails in turn, until one comes through: the chain is
- * still there afterwards.
+ * still there afterwards. What fails in turn may be a copy from user memory, too, where
+ * the kernel can do that: it is no question of memory, and is passed over.
  */
 static void no_memory(enum kind kind)
 {
@@ -244,7 +245,8 @@ static void no_memory(enum kind kind)
 			ok = ok && head == NUM && !r.vrh.last_avail_idx;
 			ret = getdesc(&r, true, true, &head);
 		}
-		ok = ok && ret == 1 && r.riov.used == NUM - 1;
+		if (kind != USER || ret != -EFAULT)
+			ok = ok && ret == 1 && r.riov.used == NUM - 1;
 		ring_cleanup(&r);
 	}
 	tap(ok && refused >= 2, "%s: %s", kind_name[kind], name);
