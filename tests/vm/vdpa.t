@@ -26,53 +26,7 @@ like "the bus is ours" "$(cat /sys/module/vdpa/taint)" O
 modprobe -a irqbypass vhost_iotlb
 mkdir "$trace"
 echo 1 >"$trace/events/vdpa/enable"
-# what this iproute2 cannot say: nl NAME=VALUE..., prints "ok", or the error and why
-cat >"$TAP_TMP/nl.py" <<'PYTHON'
-import os, socket, struct, sys
-ATTRS = {'mgmtdev': 2, 'name': 4, 'mac': 10, 'max_vqp': 12, 'mtu': 13, 'features': 20}
-COMMANDS = {'add': 3, 'del': 4, 'get': 5, 'set': 8}
-s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16)
-s.setsockopt(270, 11, 1)    # SOL_NETLINK, NETLINK_EXT_ACK
-s.bind((0, 0))
-def attr(kind, value):
-    a = struct.pack('HH', 4 + len(value), kind) + value
-    return a + bytes(-len(a) % 4)
-def ask(family, command, attrs):
-    body = struct.pack('BBH', command, 1, 0) + attrs
-    # the family's number comes as an answer, and then there is no need for an acknowledgment
-    flags = 1 if family == 16 else 5
-    s.send(struct.pack('IHHII', 16 + len(body), family, flags, 1, 0) + body)
-    return s.recv(65536)
-def walk(data):
-    while len(data) >= 4:
-        size, kind = struct.unpack_from('HH', data)
-        yield kind & 0x3fff, data[4:size]
-        data = data[(size + 3) & ~3:]
-family = struct.unpack('H', dict(walk(ask(16, 3, attr(2, b'vdpa\0'))[20:]))[1][:2])[0]
-attrs = b''
-for word in sys.argv[2:]:
-    name, value = word.split('=', 1)
-    if name == 'mac':
-        value = bytes.fromhex(value)
-    elif name in ('mtu', 'max_vqp'):
-        value = struct.pack('H', int(value))
-    elif name == 'features':
-        value = struct.pack('Q', int(value, 0))
-    else:
-        value = value.encode()      # no zero at its end
-    attrs += attr(ATTRS[name], value)
-reply = ask(family, COMMANDS[sys.argv[1]], attrs)
-if struct.unpack_from('H', reply, 4)[0] != 2:
-    print('ok')
-else:
-    error = struct.unpack_from('i', reply, 16)[0]
-    flags = struct.unpack_from('H', reply, 6)[0]
-    skip = 36 if flags & 0x100 else 20 + struct.unpack_from('I', reply, 20)[0]
-    why = dict(walk(reply[skip:])) if flags & 0x200 else {}
-    print('ok' if not error else os.strerror(-error) +
-          (': ' + why[1].rstrip(b'\0').decode() if 1 in why else ''))
-PYTHON
-nl() { timeout 120 python3 "$TAP_TMP/nl.py" "$@"; }
+nl() { timeout 120 python3 tests/lib/vdpa_nl.py "$@"; }
 events() { grep -c " vdpa_$1: $2" "$trace/trace"; }
 
 is "no management device" "$(vdpa mgmtdev show)" ""

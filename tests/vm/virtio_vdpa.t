@@ -62,10 +62,32 @@ for n in range(300):
     right += got == frame
 print(right)
 PYTHON
-is "300 frames come back as they were sent" "$(timeout 60 python3 "$TAP_TMP/frames.py" "$nic")" 300
+is "300 frames come back as they were sent" "$(timeout 60 python3 "$TAP_TMP/frames.py" "$nic")" 300 ||
+	bail_out "a disk would hang"
 num "events: kicks" "$(events vq_kick)" -ge 300
 num "events: callbacks" "$(events vq_callback)" -ge 300
 is "events: its queues came to be ready" "$(events vq_ready 'dev . queue [01] ready 1')" 2
+
+# The driver reads its address byte by byte, between two questions for the generation: what
+# is changed from outside is another one, as is what a reset leaves behind.
+virtio=$(basename "$bus"/devices/card/virtio*)
+generation() { sed -n 's/.* op get_generation result \([0-9]*\).*/\1/p' "$trace/trace" | tail -n 1; }
+again() {
+	echo "$virtio" >/sys/bus/virtio/drivers/virtio_net/unbind
+	echo "$virtio" >/sys/bus/virtio/drivers/virtio_net/bind
+	net=("$bus"/devices/card/virtio*/net/*)
+	nic=${net[0]##*/}
+	generation
+}
+set_mac() { timeout 60 python3 tests/lib/vdpa_nl.py set name=card mac="$1"; }
+first=$(again)
+resets=$(($(again) - first))
+is "its address is changed, twice" "$(set_mac 02aaaaaaaaaa) $(set_mac 0e5555555555)" "ok ok"
+is "by two generations" $(($(again) - first - 2 * resets)) 2
+again >"$TAP_TMP/again"
+is "the driver has the last one" "$(cat "/sys/class/net/$nic/address")" 0e:55:55:55:55:55
+ip link set "$nic" up
+echo >"$trace/trace"
 ok "deleted while it is up" vdpa dev del card
 nok "its interface is gone" test -e "/sys/class/net/$nic"
 is "events: its queues ended" "$(events vq_ready 'dev . queue [01] ready 0')" 2
