@@ -576,12 +576,17 @@ static int wishes_check(struct genl_info *info, const struct vdpa_mgmt_dev *mdev
 			const struct vdpa_dev_set_config *config)
 {
 	u64 unknown = config->mask & ~mdev->config_attr_mask;
+	u64 lacking = config->device_features & ~mdev->supported_features;
 	u64 classes = manager_classes(mdev);
 
 	if (unknown) {
 		NL_SET_ERR_MSG_FMT_MOD(info->extack, "attributes 0x%llx are not supported",
 				       unknown);
 		return -EOPNOTSUPP;
+	}
+	if (lacking) {
+		NL_SET_ERR_MSG_FMT_MOD(info->extack, "features 0x%llx are not supported", lacking);
+		return -EINVAL;
 	}
 	if (config->mask & GIVEN_NET_ATTRS) {
 		if (classes & BIT_ULL(VIRTIO_ID_NET))

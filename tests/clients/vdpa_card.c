@@ -12,6 +12,7 @@
  *	no-doorbell	the card has no page for each queue: none is mapped
  *	memory	what the card reaches: only what is mapped, as it is mapped
  *	ranges	what can be mapped, what is reserved, and what it is charged for
+ *	faults	each allocation of a message fails in turn: nothing stays charged
  *	removed	stays while the device is deleted: waits for a line on stdin
  *	stays	maps everything and waits to be killed
  */
@@ -20,6 +21,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include "fail_nth.h"
 #include "vdpa_driver.h"
 
 #define PAGES		96UL
@@ -388,6 +390,47 @@ static void suite_ranges(const char *path)
 	user_close();
 }
 
+/* A message in which the nth allocation or copy fails, with n as long as there is one. */
+static unsigned int each_fails(uint8_t type, long pinned, unsigned int *left)
+{
+	bool hit = true;
+	unsigned int n;
+	int err;
+
+	for (n = 1; hit; n++) {
+		fail_nth(n);
+		err = message(type, iova(page(0)), PAGES * PAGE, page(0), VHOST_ACCESS_RW);
+		hit = fail_nth_end();
+		if (err && (!hit || (err != -ENOMEM && err != -EFAULT) || pinned_kb() != pinned))
+			++*left;
+		/* as it was before */
+		if (type == VHOST_IOTLB_UPDATE && !err)
+			*left += !!unmap_pages(0, PAGES);
+		else if (type == VHOST_IOTLB_INVALIDATE && !err)
+			*left += pinned_kb() || map_pages(0, PAGES, VHOST_ACCESS_RW);
+	}
+	return n - 2;
+}
+
+static void suite_faults(const char *path)
+{
+	unsigned int n, left = 0;
+
+	card_open(path);
+	n = each_fails(VHOST_IOTLB_UPDATE, 0, &left);
+	printf("# mapped: %u allocations\n", n);
+	ok(n >= 4, "mapped: every allocation failed once");
+	equal("nothing of it stayed", left, 0);
+	equal("mapped", map_pages(0, PAGES, VHOST_ACCESS_RW), 0);
+	n = each_fails(VHOST_IOTLB_INVALIDATE, PAGES * PAGE / 1024, &left);
+	printf("# unmapped: %u allocations\n", n);
+	ok(n >= 1, "unmapped: every allocation failed once");
+	equal("all is there, or gone", left, 0);
+	card_start();
+	equal("frames come back", frames(50), 50);
+	user_close();
+}
+
 static sigjmp_buf fault;
 
 static void faulted(int signal)
@@ -442,7 +485,7 @@ static const struct {
 } suites[] = {
 	{ "asks", suite_asks }, { "frames", suite_frames }, { "doorbell", suite_doorbell },
 	{ "no-doorbell", suite_no_doorbell }, { "memory", suite_memory },
-	{ "ranges", suite_ranges }, { "removed", suite_removed }, { "stays", suite_stays },
+	{ "ranges", suite_ranges }, { "faults", suite_faults }, { "removed", suite_removed }, { "stays", suite_stays },
 };
 
 int main(int argc, char **argv)

@@ -48,7 +48,8 @@ vdpa_net_sim() {
 
 vdpa_net_card() {
 	if [ -n "${2-}" ]; then
-		tests/clients/vdpa/add vdpasim_net "$1" "$2" 1 $vdpa_net_mac
+		tests/lib/vdpa_nl.py add mgmtdev=vdpasim_net name="$1" features="$2" max_vqp=1 \
+			mac=$vdpa_net_mac >&2
 	else
 		vdpa dev add name "$1" mgmtdev vdpasim_net mac $vdpa_net_mac
 	fi || bail_out "no device $1"

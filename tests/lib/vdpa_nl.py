@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """What iproute2 of Debian 12 cannot say to the vDPA bus, over its netlink family.
 
-vdpa_nl.py add|del|get|set NAME=VALUE... prints "ok", or the error and the kernel's reason.
+vdpa_nl.py add|del|get|set NAME=VALUE... prints "ok", or the error and the kernel's reason;
+then its status is 1. The management device of a PCI function is bus=pci mgmtdev=ADDRESS.
 """
 import os
 import socket
@@ -15,7 +16,7 @@ CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_ID, CTRL_ATTR_FAMILY_NAME = 3, 1, 2
 SOL_NETLINK, NETLINK_EXT_ACK, NLMSGERR_ATTR_MSG = 270, 11, 1
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_CAPPED, NLM_F_ACK_TLVS = 1, 4, 0x100, 0x200
 # linux/vdpa.h
-ATTRS = {'mgmtdev': 2, 'name': 4, 'mac': 10, 'max_vqp': 12, 'mtu': 13, 'features': 20}
+ATTRS = {'bus': 1, 'mgmtdev': 2, 'name': 4, 'mac': 10, 'max_vqp': 12, 'mtu': 13, 'features': 20}
 COMMANDS = {'add': 3, 'del': 4, 'get': 5, 'set': 8}
 
 
@@ -33,11 +34,13 @@ def walk(data):
 
 def encoded(name, value):
     if name == 'mac':
-        return bytes.fromhex(value)
+        return bytes.fromhex(value.replace(':', ''))
     if name in ('mtu', 'max_vqp'):
         return struct.pack('H', int(value))
     if name == 'features':
         return struct.pack('Q', int(value, 0))
+    if name == 'bus':
+        return value.encode() + b'\0'
     return value.encode()       # no zero at its end
 
 
@@ -76,4 +79,6 @@ class Bus:
 
 
 if __name__ == '__main__':
-    print(Bus().ask(sys.argv[1], **dict(word.split('=', 1) for word in sys.argv[2:])))
+    said = Bus().ask(sys.argv[1], **dict(word.split('=', 1) for word in sys.argv[2:]))
+    print(said)
+    sys.exit(said != 'ok')

@@ -7,6 +7,7 @@
 . "${0%/*}/../tap.sh"
 # shellcheck source=tests/lib/ifcvf.sh
 . "${0%/*}/../lib/ifcvf.sh"
+. "${0%/*}/../lib/failslab.sh"
 
 client=build/clients/vdpa_card
 frames=build/clients/frames
@@ -43,9 +44,9 @@ vdpa dev del card
 is "none without a device" "$(ifcvf_vectors "$card")" 0
 # VERSION_1, ACCESS_PLATFORM, MAC; and MTU, which this card does not have
 some=0x300000020
-is "no features that it lacks" \
-	"$(tests/clients/vdpa/add "pci/$card" some $((some | 8)) 2>&1 | grep -c 'Errno 22')" 1
-ok "fewer than it has" tests/clients/vdpa/add "pci/$card" some $some
+like "no features that it lacks" \
+	"$(tests/lib/vdpa_nl.py add bus=pci mgmtdev="$card" name=some features=$((some | 8)))" '^Invalid.*features 0x8 are not supported'
+ok "fewer than it has" tests/lib/vdpa_nl.py add bus=pci mgmtdev="$card" name=some features=$some
 is "are those" "$(vdpa -j dev config show some | jq -r '.config.some.mac')" 52:54:00:00:00:11
 vdpa dev del some
 
@@ -102,6 +103,18 @@ for what in asks frames doorbell memory ranges; do
 done
 is "the platform's IOMMU stood in the way, and said so" \
 	"$(dmesg | grep -c 'DMAR: \[DMA .*Request device' | awk '{ print ($1 > 2) }')" 1
+
+if can_fail; then
+	suite faults faults
+	is "faults: no page stays pinned" "$(pins_left)" "$before"
+	vdpa dev del card
+	faults() { timeout 300 python3 tests/lib/vdpa_faults.py "$@"; }
+	like "faults: a device" "$(faults add bus=pci mgmtdev="$card" name=card)" 'refused [1-9]'
+	is "faults: no interrupt is left" "$(ifcvf_vectors "$card")" 0
+	process_card "$card"
+else
+	skip 1 "only a kernel with CONFIG_FAILSLAB can fail there"
+fi
 
 "$client" "$node" stays >"$TAP_TMP/out" &
 pid=$!

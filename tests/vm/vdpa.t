@@ -60,6 +60,8 @@ like "one with an MTU, without the feature" \
      "$(nl add name=three mgmtdev=vdpa_probe features=0x300000020 mtu=1400)" "^Invalid.*0x8, not given"
 like "and with more queues than one pair" \
      "$(nl add name=three mgmtdev=vdpa_probe features=0x300000020 max_vqp=2)" "^Invalid.*0x400000,"
+like "and one with features that it lacks" \
+     "$(nl add name=three mgmtdev=vdpa_probe features=0x8000000300000020)" "^Invalid.*0x8000000000000000 are not"
 like "a MAC of the wrong length" "$(nl add name=three mgmtdev=vdpa_probe mac=0200)" "^(Invalid|Numerical)"
 is "a name without a zero at its end is one" "$(nl get name=two)" ok
 like "but not a part of one" "$(nl get name=tw)" "^No such device"

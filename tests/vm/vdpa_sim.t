@@ -135,7 +135,8 @@ variant() {	# WORDS -p|'' PARAMETER...
 	is "$words: and broke the device once" "$(events vdpa_sim_broken)" 1
 	ok "$words: a card" add n1 net vhost_vdpa mac 52:54:00:12:34:58
 	# what it offers by itself, MQ and GUEST_ANNOUNCE
-	ok "$words: a card that can do more" tests/clients/vdpa/add vdpasim_net n2 0x308e30028 4
+	ok "$words: a card that can do more" tests/lib/vdpa_nl.py add \
+		mgmtdev=vdpasim_net name=n2 features=0x308e30028 max_vqp=4
 	bind n2 vhost_vdpa
 	for what in loop spaces control config; do
 		ok "$words: $what" "$client" "$(vdpa_node n1)" $what

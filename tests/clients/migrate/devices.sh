@@ -27,7 +27,8 @@ devices_begin() {
 		echo "$uuid" >"$devices_parent/create" || return
 	done
 	for name in "${devices_vdpa[@]}"; do
-		tests/clients/vdpa/add vdpasim_net "$name" $DEVICES_FEATURES || return
+		tests/lib/vdpa_nl.py add mgmtdev=vdpasim_net name="$name" \
+			features=$DEVICES_FEATURES >&2 || return
 		nodes+=("$(vdpa_node "$name")") || return
 	done
 	# shellcheck disable=SC2034 # for the caller
