@@ -52,6 +52,35 @@ static void device_unmap(struct vhost_vdpa *v, struct vhost_vdpa_as *as, u64 iov
 		vdpa_ask(v->vdev, dma_unmap, as->id, iova, size);
 }
 
+/*
+ * What the platform is to forget is gathered as long as one run follows the other: each
+ * call waits for its caches to be flushed. It does not sleep either: so much at a time.
+ */
+#define FORGET_MAX	SZ_64M
+
+struct forget {
+	u64 iova;
+	u64 size;
+};
+
+static void forget_now(struct vhost_vdpa *v, struct vhost_vdpa_as *as, struct forget *forget)
+{
+	if (forget->size)
+		device_unmap(v, as, forget->iova, forget->size);
+	forget->size = 0;
+}
+
+static void forget_map(struct vhost_vdpa *v, struct vhost_vdpa_as *as, struct forget *forget,
+		       const struct vhost_iotlb_map *map)
+{
+	if (!v->domain || forget->iova + forget->size != map->start ||
+	    forget->size + map->size > FORGET_MAX)
+		forget_now(v, as, forget);
+	if (!forget->size)
+		forget->iova = map->start;
+	forget->size += map->size;
+}
+
 /* dma_map comes first where a device has both */
 static bool takes_tables(const struct vhost_vdpa *v)
 {
@@ -152,6 +181,7 @@ static int table_cut(struct vhost_vdpa *v, struct vhost_vdpa_as *as, u64 first, 
 		     u64 *pages, u32 *runs)
 {
 	struct vhost_iotlb_map *map, *next;
+	struct forget forget = {};
 	LIST_HEAD(gone);
 
 	for (map = vhost_iotlb_itree_first(&as->iotlb, first, last); map; map = next) {
@@ -161,11 +191,12 @@ static int table_cut(struct vhost_vdpa *v, struct vhost_vdpa_as *as, u64 first, 
 		*pages += map->size >> PAGE_SHIFT;
 		++*runs;
 		if (!takes_tables(v))
-			device_unmap(v, as, map->start, map->size);
+			forget_map(v, as, &forget, map);
 		list_add_tail(&map->link, &gone);
 		cond_resched();
 	}
 	if (!takes_tables(v)) {
+		forget_now(v, as, &forget);
 		vhost_vdpa_release(v, &gone);
 		return 0;
 	}

@@ -306,6 +306,15 @@ static void suite_memory(const char *path)
 	equal("it is unmapped", unmap_pages(TX_PAGE, 1), 0);
 	ok(sends_something_else(), "and is not read any more");
 	set_status(0);
+	equal("all but it is unmapped", unmap_pages(0, PAGES), 0);
+	equal("rings", map_pages(0, BUFFERS, VHOST_ACCESS_RW), 0);
+	equal("and it, apart from them", map_pages(TX_PAGE, 1, VHOST_ACCESS_RO), 0);
+	equal("they are unmapped at once", unmap_pages(0, PAGES), 0);
+	equal("all without it", map_pages(0, TX_PAGE, VHOST_ACCESS_RW), 0);
+	card_start();
+	ring(RX);
+	ok(sends_something_else(), "what was apart is not read, either");
+	set_status(0);
 
 	equal("all is unmapped", unmap_pages(0, PAGES), 0);
 	equal("rings", map_pages(0, BUFFERS, VHOST_ACCESS_RW), 0);
