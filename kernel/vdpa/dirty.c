@@ -6,7 +6,8 @@
  * reads what was written. Nobody says how large the bitmap is: each mark is checked, and
  * what cannot be marked is an error of the device's, which must not go on as if it were.
  *
- * The process is only held on to: its memory is used while a mark is made, no longer.
+ * The process is only held on to: its memory is used while a mark is made, a page of the
+ * bitmap while the device is at work, no longer.
  */
 #include <linux/bitops.h>
 #include <linux/highmem.h>
@@ -38,6 +39,9 @@ struct vdpa_dirty {
 	bool on;
 	struct mm_struct *mm;		/* NULL: no bitmap */
 	u64 base;
+	/* of the bitmap, which was marked last; NULL: none. Only while a device writes. */
+	struct page *page;
+	unsigned long page_addr;
 	unsigned int nqueues;
 	struct {
 		bool on;
@@ -107,31 +111,61 @@ bool vdpa_dirty_begin(struct vdpa_dirty *dirty)
 }
 EXPORT_SYMBOL_GPL(vdpa_dirty_begin);
 
+/* The page of the bitmap that was marked last; to find it costs more than to mark it. */
+static void page_let_go(struct vdpa_dirty *dirty)
+{
+	if (dirty->page)
+		unpin_user_pages_dirty_lock(&dirty->page, 1, true);
+	dirty->page = NULL;
+}
+
+/* That of the process at @addr. It stays what it is until vdpa_dirty_end(). */
+static int page_find(struct vdpa_dirty *dirty, unsigned long addr)
+{
+	struct mm_struct *mm = dirty->mm;
+	struct page *page;
+	int locked = 1;
+	long got;
+
+	if (dirty->page && dirty->page_addr == addr)
+		return 0;
+	page_let_go(dirty);
+	if (!mmget_not_zero(mm))
+		return -ESRCH;
+	mmap_read_lock(mm);
+	got = pin_user_pages_remote(mm, addr, 1, FOLL_WRITE, &page, &locked);
+	if (locked)
+		mmap_read_unlock(mm);
+	mmput(mm);
+	if (got != 1)
+		return got < 0 ? got : -EFAULT;
+	dirty->page = page;
+	dirty->page_addr = addr;
+	return 0;
+}
+
 /**
  * vdpa_dirty_end - all that was written since vdpa_dirty_begin() is marked
  * @dirty: from vdpa_dirty_offer()
  */
 void vdpa_dirty_end(struct vdpa_dirty *dirty)
 {
+	page_let_go(dirty);
 	mutex_unlock(&dirty->lock);
 }
 EXPORT_SYMBOL_GPL(vdpa_dirty_end);
 
-/* Sets @n bits from @bit on in the page at @addr of @mm. */
-static int bits_set(struct mm_struct *mm, unsigned long addr, unsigned long bit, unsigned long n)
+/* Sets @n bits from @bit on in the page at @addr of the process. */
+static int bits_set(struct vdpa_dirty *dirty, unsigned long addr, unsigned long bit,
+		    unsigned long n)
 {
-	struct page *page;
-	int locked = 1;
 	void *at;
-	long got;
+	int err;
 
-	mmap_read_lock(mm);
-	got = pin_user_pages_remote(mm, addr, 1, FOLL_WRITE, &page, &locked);
-	if (locked)
-		mmap_read_unlock(mm);
-	if (got != 1)
-		return got < 0 ? got : -EFAULT;
-	at = kmap_local_page(page);
+	err = page_find(dirty, addr);
+	if (err)
+		return err;
+	at = kmap_local_page(dirty->page);
 	/*
 	 * Each by itself: the process takes them out at the same time. By words, as in
 	 * any log of vhost.
@@ -139,12 +173,11 @@ static int bits_set(struct mm_struct *mm, unsigned long addr, unsigned long bit,
 	while (n--)
 		set_bit(bit++, at);
 	kunmap_local(at);
-	unpin_user_pages_dirty_lock(&page, 1, true);
 	return 0;
 }
 
 /* Pages @first to @last of the device's addresses. */
-static int pages_mark(struct vdpa_dirty *dirty, struct mm_struct *mm, u64 first, u64 last)
+static int pages_mark(struct vdpa_dirty *dirty, u64 first, u64 last)
 {
 	int err = 0;
 
@@ -153,7 +186,7 @@ static int pages_mark(struct vdpa_dirty *dirty, struct mm_struct *mm, u64 first,
 		unsigned long bit = offset_in_page(byte) * BITS_PER_BYTE + first % BITS_PER_BYTE;
 		u64 n = min(last - first + 1, LOG_BITS - bit);
 
-		err = bits_set(mm, byte & PAGE_MASK, bit, n);
+		err = bits_set(dirty, byte & PAGE_MASK, bit, n);
 		first += n;
 		cond_resched();
 	}
@@ -172,9 +205,7 @@ static int pages_mark(struct vdpa_dirty *dirty, struct mm_struct *mm, u64 first,
  */
 int vdpa_dirty_mark(struct vdpa_dirty *dirty, u64 iova, u64 len)
 {
-	struct mm_struct *mm = dirty->mm;
 	u64 last, end;
-	int err;
 
 	lockdep_assert_held(&dirty->lock);
 	if (!len)
@@ -183,11 +214,7 @@ int vdpa_dirty_mark(struct vdpa_dirty *dirty, u64 iova, u64 len)
 	    check_add_overflow(dirty->base, (last >> LOG_SHIFT) / BITS_PER_BYTE, &end) ||
 	    !access_ok((void __user *)dirty->base, end - dirty->base + 1))
 		return -EFAULT;
-	if (!mmget_not_zero(mm))
-		return -ESRCH;
-	err = pages_mark(dirty, mm, iova >> LOG_SHIFT, last >> LOG_SHIFT);
-	mmput(mm);
-	return err;
+	return pages_mark(dirty, iova >> LOG_SHIFT, last >> LOG_SHIFT);
 }
 EXPORT_SYMBOL_GPL(vdpa_dirty_mark);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vdpa_log DEVICE SUITE - the dirty log of a simulated device, against what it wrote
+ * vdpa_log DEVICE SUITE [THREAD] - the dirty log of a simulated device, against what it wrote
  *
  * DEVICE is a /dev/vhost-vdpa-N. Prints TAP lines, and "end" when it came to its end.
  * Suites, for a disk:
@@ -13,6 +13,7 @@
  *	left	its owner ends and another process keeps the file: the owner's memory is freed,
  *		and the device, which works in that, does no more
  *	left_pinned	the same where the memory is pinned: it goes on until it has to log
+ *	plain, logged	what its worker, THREAD, runs for a request of 1 and of 64 pages
  * for a card:
  *	spaces	the log is of address space 0, whatever is written in another
  * for a device that cannot log:
@@ -24,10 +25,12 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "median.h"
+#include "thread_time.h"
 #include "vdpa_driver.h"
 
 #define PAGES		512UL
-#define IOVA		0x48000000ULL	/* its pages' bits are around a page's end in the log */
+#define IOVA		0x47f00000ULL	/* half of its bits are in one page of the log, half in the next */
 #define RING		0UL		/* the first page of the ring */
 #define HEADER		8UL
 #define STATUS		9UL
@@ -38,6 +41,9 @@
 #define F_LOG		(1ULL << VHOST_F_LOG_ALL)
 #define LOG_SIZE	((IOVA / PAGE + PAGES) / 8)
 
+#define COST_REQUESTS	101
+
+static const char *worker;
 static uint64_t *log_bits;		/* LOG_SIZE, and as much again that nobody may touch */
 static bool want[PAGES], seen[PAGES];
 static unsigned long strays;
@@ -536,6 +542,54 @@ static void suite_left_idle(const char *path) { suite_left(path, false); }
 
 static void suite_left_pinned(const char *path) { suite_left(path, true); }
 
+/* What a worker has run is known when it sleeps again. */
+static double worker_at_rest(void)
+{
+	double before, now = -1;
+
+	do {
+		before = now;
+		usleep(2000);
+		now = thread_time(worker);
+	} while (now != before);
+	return now;
+}
+
+static void cost(const char *path, bool logged)
+{
+	static const unsigned long sizes[] = { 1, 64 };
+	double each[COST_REQUESTS], before, after;
+
+	if (logged) {
+		disk_start_logging(path);
+	} else {
+		disk_open(path);
+		disk_start(MODERN);
+	}
+	for (unsigned int i = 0; i < 2; i++) {
+		before = worker_at_rest();
+		for (unsigned int n = 0; n < COST_REQUESTS; n++) {
+			if (!read_pages(DATA, sizes[i], true))
+				errx(EXIT_FAILURE, "no answer");
+			after = worker_at_rest();
+			each[n] = after - before;
+			before = after;
+			/* as whoever migrates does, again and again */
+			if (logged)
+				log_take();
+		}
+		printf("read_%lu %.0f\n", sizes[i], median(each, COST_REQUESTS));
+	}
+	want[USED_AS] = true;
+	for (unsigned int n = 0; logged && n < PAGES; n++)
+		if (want[n] != seen[n])
+			errx(EXIT_FAILURE, "page %u: written %d, marked %d", n, want[n], seen[n]);
+	user_close();
+}
+
+static void suite_plain(const char *path) { cost(path, false); }
+static void suite_logged(const char *path) { cost(path, true); }
+
 /*
  * A card, whose control queue can be in an address space of its own
  */
@@ -614,13 +668,14 @@ static const struct {
 	{ "rules", suite_rules }, { "exact", suite_exact }, { "taken", suite_taken },
 	{ "broken", suite_broken }, { "stays", suite_stays }, { "left", suite_left_idle },
 	{ "left_pinned", suite_left_pinned }, { "spaces", suite_spaces },
-	{ "without", suite_without },
+	{ "without", suite_without }, { "plain", suite_plain }, { "logged", suite_logged },
 };
 
 int main(int argc, char **argv)
 {
-	if (argc != 3)
-		errx(2, "usage: vdpa_log DEVICE SUITE");
+	if (argc != 3 && argc != 4)
+		errx(2, "usage: vdpa_log DEVICE SUITE [THREAD]");
+	worker = argv[3];
 	user_memory(PAGES, IOVA);
 	log_bits = mmap(NULL, 2 * LOG_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			-1, 0);

@@ -29,8 +29,8 @@ faults() {	# NAME ARGUMENT...
 faults "a card is added" add mgmtdev=vdpasim_net name=card mac=020000000001
 faults "a disk is added" add mgmtdev=vdpasim_blk name=disk
 is "none of them is left" "$(vdpa dev show)" ''
-vdpa dev add name card mgmtdev vdpasim_net && vdpa dev add name disk mgmtdev vdpasim_blk ||
-	bail_out "no devices"
+vdpa dev add name card mgmtdev vdpasim_net || bail_out "no card"
+vdpa dev add name disk mgmtdev vdpasim_blk || bail_out "no disk"
 for device in card disk; do
 	for driver in vhost_vdpa virtio_vdpa; do
 		echo $driver >/sys/bus/vdpa/devices/$device/driver_override
