@@ -7,9 +7,9 @@
 . "${0%/*}/../tap.sh"
 # shellcheck source=tests/lib/ifcvf.sh
 . "${0%/*}/../lib/ifcvf.sh"
+. "${0%/*}/../lib/guest_frames.sh"
 
 trace=/sys/kernel/tracing/instances/ifcvf_qemu_test
-export PYTHONDONTWRITEBYTECODE=1
 
 # shellcheck disable=SC2317 # by trap
 cleanup() {
@@ -32,28 +32,18 @@ before=$(pins_left)
 ok "a device" ifcvf_add card "${ifcvf_cards[0]}" vhost_vdpa
 node=$(vdpa_node card)
 
-result() { jq -r "$1" "$TAP_TMP/result" 2>/dev/null; }
 events() { grep -c " $1: $2" "$trace/trace"; }
-# pages OPERATION: by its events; what failed is not in it
-pages() {
-	sed -n "s/.* vhost_vdpa_$1: .* pages \([0-9]*\) .* error 0 .*/\1/p" "$trace/trace" | paste -sd+ | bc
-}
-guest() {	# WORDS OPTION...
-	rm -f "$TAP_TMP/result"
-	echo >"$trace/trace"
-	ok "$1: frames came back as they were sent" \
-		tests/clients/vdpa/qemu --json "$TAP_TMP/result" "${@:2}" "$node"
-	num "$1: so many" "$(result .frames)" -ge 400
-	is "$1: none was lost" "$(result .lost)" 0
-	is "$1: nor came twice" "$(result .again)" 0
+exchange() {	# WORDS OPTION...
+	guest "${@:2}" "$node"
+	guest_frames "$1"
 	num "$1: all of its memory was mapped" "$(pages map)" -ge 4000
 	is "$1: and unmapped" "$(pages map)" "$(pages unmap)"
 	num "$1: interrupts went back" "$(events vdpa_vq_callback)" -ge 50
 }
-guest "by eventfd"
+exchange "by eventfd"
 kicks=$(events vdpa_vq_kick)
 num "by eventfd: its kicks" "$kicks" -ge 50
-guest "the card's own doorbells" --page-per-vq
+exchange "the card's own doorbells" --page-per-vq
 num "the card's own doorbells: nobody in between" $(($(events vdpa_vq_kick) * 10)) -lt "$kicks"
 vdpa dev del card
 is "no page stays pinned" "$(pins_left)" "$before"

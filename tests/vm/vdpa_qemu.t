@@ -8,9 +8,9 @@
 # every page that only the device wrote.
 . "${0%/*}/../tap.sh"
 . "${0%/*}/../lib/vdpa_net.sh"
+. "${0%/*}/../lib/guest_frames.sh"
 
 mac=(--mac 5254000a0b0c)
-export PYTHONDONTWRITEBYTECODE=1
 
 modprobe kvm_amd || bail_out "no KVM in this machine"
 vdpa_net_load
@@ -27,49 +27,36 @@ devices() {
 		nodes+=("$node")
 	done
 }
-result() { jq -r "$1" "$TAP_TMP/result" 2>/dev/null; }
 events() { grep -c " $1: $2" "$trace/trace"; }
 
-# guest WORDS ARGUMENT...: runs one, and looks at what it says of its frames
-guest() {
+# exchange WORDS ARGUMENT...: a guest does, and what it says of its frames is looked at
+exchange() {
 	local words=$1 most=0
 	shift
 	# Behind shadow virtqueues the guest's kick for buffers may be suppressed. QEMU looks at them
 	# when it comes to it, on a machine that is busy after the frames: a card drops those.
 	case " $* " in *" --svq "*) most=16 ;; esac
-	rm -f "$TAP_TMP/result"
-	echo >"$trace/trace"
 	for ((tries = 0; tries < 5; tries++)); do
-		status=0
-		tests/clients/vdpa/qemu --json "$TAP_TMP/result" "$@" 2>"$TAP_TMP/said" || status=$?
-		diag "$(cat "$TAP_TMP/said")"
+		guest "$@"
 		# A call that comes between the stop of QEMU 7.2's shadow virtqueues and the reset of
 		# the device finds no queue there: it is QEMU that is broken, and now and then.
 		grep -q ', -11: it said nothing' "$TAP_TMP/said" || break
 		diag "$words: QEMU died of signal 11; once more"
-		echo >"$trace/trace"
 	done
-	is "$words: frames came back as they were sent" "$status" 0
-	num "$words: so many" "$(result .frames)" -ge 400
-	num "$words: lost, of two bursts at most" "$(result .lost)" -le $most
-	is "$words: nor came twice" "$(result .again)" 0
+	guest_frames "$words" $most
 	is "$words: what was mapped was unmapped" "$(pages map)" "$(pages unmap)"
-}
-# pages OPERATION: by its events; what failed is not in it
-pages() {
-	sed -n "s/.* vhost_vdpa_$1: .* pages \([0-9]*\) .* error 0 .*/\1/p" "$trace/trace" | paste -sd+ | bc
 }
 
 devices use_va=0
-guest "pinned memory" "${mac[@]}" "${nodes[0]}"
+exchange "pinned memory" "${mac[@]}" "${nodes[0]}"
 num "all of its memory was mapped" "$(pages map)" -ge 4000
 num "its kicks came by eventfd" "$(events vdpa_vq_kick)" -ge 50
 num "and interrupts went back" "$(events vdpa_vq_callback)" -ge 50
 num "to the guest" "$(result .irqs)" -ge 20
 
-guest "shadow virtqueue" "${mac[@]}" --svq "${nodes[0]}"
+exchange "shadow virtqueue" "${mac[@]}" --svq "${nodes[0]}"
 
-guest "migration" "${mac[@]}" --svq "${nodes[@]}"
+exchange "migration" "${mac[@]}" --svq "${nodes[@]}"
 is "migration: QEMU says it completed" "$(result .status)" completed
 num "migration: in several rounds" "$(result .rounds)" -ge 2
 num "migration: the card wrote in the meantime" "$(result .frames_during)" -ge 128
@@ -80,7 +67,7 @@ num "migration: no more was lost than was on its way" "$(result .lost_after)" -l
 
 # and a card that has no control queue
 devices use_va=1 0x300010020
-guest "shared memory" --shared "${nodes[0]}"
+exchange "shared memory" --shared "${nodes[0]}"
 is "shared memory: nothing is pinned" "$(events vhost_vdpa_pinned)" 0
 
 done_testing

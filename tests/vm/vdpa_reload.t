@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,debug timeout=1500 own long
+# migscope: vm=6.12,debug timeout=3600 own long
 #
 # The vDPA modules loaded, used by the kernel and by a process, and unloaded, a hundred times.
 . "${0%/*}/../tap.sh"

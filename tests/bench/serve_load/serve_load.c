@@ -32,6 +32,7 @@
 #include "../../../tools/migscope/bpf_host_private.h"
 #include "../../../tools/migscope/model.h"
 #include "../../../tools/migscope/serve_http.h"
+#include "../../clients/median.h"
 
 #define TARGET_CPU_MS	20
 #define TARGET_MIB	30
@@ -63,13 +64,6 @@ static __u64 now_ns(clockid_t clock)
 	if (clock_gettime(clock, &ts))
 		err(EXIT_FAILURE, "clock");
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b)
-{
-	double d = *(const double *)a - *(const double *)b;
-
-	return d < 0 ? -1 : d > 0;
 }
 
 /* --- what is there to be read */
