@@ -88,7 +88,12 @@ again >"$TAP_TMP/again"
 is "the driver has the last one" "$(cat "/sys/class/net/$nic/address")" 0e:55:55:55:55:55
 ip link set "$nic" up
 echo >"$trace/trace"
-ok "deleted while it is up" vdpa dev del card
+build/clients/frames -n 1000000 -b 16 "$nic" >/dev/null 2>&1 &
+sender=$!
+sleep 1
+num "frames go on" "$(events vq_kick)" -gt 10
+ok "deleted while it is up" timeout 60 vdpa dev del card
+ok "who sent has an end" timeout 30 tail -s 0.2 --pid=$sender -f /dev/null
 nok "its interface is gone" test -e "/sys/class/net/$nic"
 is "events: its queues ended" "$(events vq_ready 'dev . queue [01] ready 0')" 2
 
@@ -123,7 +128,14 @@ for ((tries = 0; tries < 50; tries++)); do
 done
 disk=/dev/${block[0]##*/}
 ok "bound again: what was written is there" fsck.ext4 -fn "$disk"
-ok "deleted" vdpa dev del disk
+# while its worker is at it
+while dd if="$disk" of=/dev/null bs=256k iflag=direct 2>/dev/null; do :; done &
+reader=$!
+sleep 1
+read -r reads _ <"/sys/block/${disk##*/}/stat"
+num "it is being read" "$reads" -gt 0
+ok "deleted" timeout 60 vdpa dev del disk
+ok "who read it has an end" timeout 20 tail -s 0.2 --pid=$reader -f /dev/null
 ok "our module can go" modprobe -r virtio_vdpa
 
 done_testing
