@@ -237,7 +237,7 @@ static int blk_dev_add(struct vdpa_mgmt_dev *mdev, const char *name,
 		return PTR_ERR(sim);
 	blk = sim_to_blk(sim);
 	blk_setup(sim->config);
-	blk->disk = shared_disk ?: kvzalloc(BLK_BYTES, GFP_KERNEL);
+	blk->disk = shared_disk ?: kvzalloc(BLK_BYTES, GFP_KERNEL | __GFP_NOWARN);
 	/* from here on it can be used */
 	err = blk->disk ? _vdpa_register_device(&sim->vdpa, BLK_VQS) : -ENOMEM;
 	if (err)
@@ -273,7 +273,7 @@ static int __init blk_init(void)
 	int err;
 
 	if (shared_backend) {
-		shared_disk = kvzalloc(BLK_BYTES, GFP_KERNEL);
+		shared_disk = kvzalloc(BLK_BYTES, GFP_KERNEL | __GFP_NOWARN);
 		if (!shared_disk)
 			return -ENOMEM;
 	}

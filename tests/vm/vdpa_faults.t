@@ -22,7 +22,7 @@ echo 0 >/sys/bus/vdpa/drivers_autoprobe
 faults() {	# NAME ARGUMENT...
 	local said
 	said=$(timeout 600 python3 tests/lib/vdpa_faults.py "${@:2}") || :
-	like "$1" "${said:-no end}" 'allocations [0-9]+ refused [1-9]'
+	like "$1" "${said:-no end}" 'allocations [0-9]+ failed [1-9][0-9]* refused [1-9]'
 	note "$1: $said"
 }
 
