@@ -6,8 +6,10 @@
  * reads what was written. Nobody says how large the bitmap is: each mark is checked, and
  * what cannot be marked is an error of the device's, which must not go on as if it were.
  *
- * The process is only held on to: its memory is used while a mark is made, a page of the
- * bitmap while the device is at work, no longer.
+ * The process is only held on to: its memory is used while a mark is made, two pages of the
+ * bitmap while the device is at work, no longer. So the bitmap must not be moved in the
+ * process without vdpa_dirty_set_base(): what is marked meanwhile may be marked in pages that
+ * are not there any more.
  */
 #include <linux/bitops.h>
 #include <linux/highmem.h>
@@ -26,6 +28,13 @@
 #define LOG_SHIFT	12
 #define LOG_BITS	(PAGE_SIZE * BITS_PER_BYTE)	/* in a page of the bitmap */
 
+/* A page of the bitmap, pinned. */
+struct vdpa_dirty_page {
+	struct page *page;		/* NULL: none */
+	unsigned long addr;		/* in the process */
+	bool stays;			/* may be kept until vdpa_dirty_end() */
+};
+
 struct vdpa_dirty {
 	struct list_head link;
 	const struct vdpa_device *vdev;
@@ -39,9 +48,7 @@ struct vdpa_dirty {
 	bool on;
 	struct mm_struct *mm;		/* NULL: no bitmap */
 	u64 base;
-	/* of the bitmap, which was marked last; NULL: none. Only while a device writes. */
-	struct page *page;
-	unsigned long page_addr;
+	struct vdpa_dirty_page kept[2];	/* only while a device writes */
 	unsigned int nqueues;
 	struct {
 		bool on;
@@ -111,37 +118,69 @@ bool vdpa_dirty_begin(struct vdpa_dirty *dirty)
 }
 EXPORT_SYMBOL_GPL(vdpa_dirty_begin);
 
-/* The page of the bitmap that was marked last; to find it costs more than to mark it. */
-static void page_let_go(struct vdpa_dirty *dirty)
+static void page_let_go(struct vdpa_dirty_page *kept)
 {
-	if (dirty->page)
-		unpin_user_pages_dirty_lock(&dirty->page, 1, true);
-	dirty->page = NULL;
+	if (kept->page)
+		unpin_user_pages_dirty_lock(&kept->page, 1, true);
+	kept->page = NULL;
 }
 
-/* That of the process at @addr. It stays what it is until vdpa_dirty_end(). */
-static int page_find(struct vdpa_dirty *dirty, unsigned long addr)
+static void pages_let_go(struct vdpa_dirty *dirty)
 {
-	struct mm_struct *mm = dirty->mm;
-	struct page *page;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(dirty->kept); i++)
+		page_let_go(&dirty->kept[i]);
+}
+
+static long page_pin(struct mm_struct *mm, unsigned long addr, unsigned int flags,
+		     struct page **page)
+{
 	int locked = 1;
 	long got;
 
-	if (dirty->page && dirty->page_addr == addr)
-		return 0;
-	page_let_go(dirty);
-	if (!mmget_not_zero(mm))
-		return -ESRCH;
 	mmap_read_lock(mm);
-	got = pin_user_pages_remote(mm, addr, 1, FOLL_WRITE, &page, &locked);
+	got = pin_user_pages_remote(mm, addr, 1, FOLL_WRITE | flags, page, &locked);
 	if (locked)
 		mmap_read_unlock(mm);
-	mmput(mm);
+	return got;
+}
+
+/*
+ * The page of the bitmap at @addr, which is to be marked. To find it costs more than to
+ * mark it: those of the data and of the used ring, which may be far apart, are kept.
+ */
+static struct vdpa_dirty_page *page_find(struct vdpa_dirty *dirty, unsigned long addr)
+{
+	struct vdpa_dirty_page *kept = &dirty->kept[0];
+	struct mm_struct *mm = dirty->mm;
+	unsigned int i;
+	long got;
+
+	for (i = 0; i < ARRAY_SIZE(dirty->kept); i++)
+		if (dirty->kept[i].page && dirty->kept[i].addr == addr)
+			return &dirty->kept[i];
+	/* the one that was found before the other */
+	swap(dirty->kept[0], dirty->kept[1]);
+	page_let_go(kept);
+	if (!mmget_not_zero(mm))
+		return ERR_PTR(-ESRCH);
+	/*
+	 * The device may wait for memory that the process brings itself. What may not be
+	 * pinned for so long, a file's that is written back, say, is for one mark only.
+	 */
+	got = page_pin(mm, addr, FOLL_LONGTERM, &kept->page);
+	kept->stays = got == 1;
 	if (got != 1)
-		return got < 0 ? got : -EFAULT;
-	dirty->page = page;
-	dirty->page_addr = addr;
-	return 0;
+		got = page_pin(mm, addr, 0, &kept->page);
+	/* the last one to let go of a large process would be long at it, under our lock */
+	mmput_async(mm);
+	if (got != 1) {
+		kept->page = NULL;
+		return ERR_PTR(got < 0 ? got : -EFAULT);
+	}
+	kept->addr = addr;
+	return kept;
 }
 
 /**
@@ -150,7 +189,7 @@ static int page_find(struct vdpa_dirty *dirty, unsigned long addr)
  */
 void vdpa_dirty_end(struct vdpa_dirty *dirty)
 {
-	page_let_go(dirty);
+	pages_let_go(dirty);
 	mutex_unlock(&dirty->lock);
 }
 EXPORT_SYMBOL_GPL(vdpa_dirty_end);
@@ -159,13 +198,13 @@ EXPORT_SYMBOL_GPL(vdpa_dirty_end);
 static int bits_set(struct vdpa_dirty *dirty, unsigned long addr, unsigned long bit,
 		    unsigned long n)
 {
+	struct vdpa_dirty_page *kept;
 	void *at;
-	int err;
 
-	err = page_find(dirty, addr);
-	if (err)
-		return err;
-	at = kmap_local_page(dirty->page);
+	kept = page_find(dirty, addr);
+	if (IS_ERR(kept))
+		return PTR_ERR(kept);
+	at = kmap_local_page(kept->page);
 	/*
 	 * Each by itself: the process takes them out at the same time. By words, as in
 	 * any log of vhost.
@@ -173,6 +212,8 @@ static int bits_set(struct vdpa_dirty *dirty, unsigned long addr, unsigned long 
 	while (n--)
 		set_bit(bit++, at);
 	kunmap_local(at);
+	if (!kept->stays)
+		page_let_go(kept);
 	return 0;
 }
 
@@ -214,6 +255,8 @@ int vdpa_dirty_mark(struct vdpa_dirty *dirty, u64 iova, u64 len)
 	    check_add_overflow(dirty->base, (last >> LOG_SHIFT) / BITS_PER_BYTE, &end) ||
 	    !access_ok((void __user *)dirty->base, end - dirty->base + 1))
 		return -EFAULT;
+	/* who takes the mark reads what was written before it; set_bit() orders nothing */
+	smp_mb__before_atomic();
 	return pages_mark(dirty, iova >> LOG_SHIFT, last >> LOG_SHIFT);
 }
 EXPORT_SYMBOL_GPL(vdpa_dirty_mark);

@@ -108,5 +108,14 @@ int vhost_vdpa_platform_map(struct vhost_vdpa *v, const struct vhost_iotlb_map *
 /* When it returns, no translation of them is cached any more. */
 void vhost_vdpa_platform_unmap(struct vhost_vdpa *v, u64 iova, u64 size)
 {
-	iommu_unmap(v->domain, iova, size);
+	size_t gone;
+
+	while (size) {
+		gone = min(iommu_unmap(v->domain, iova, size), size);
+		/* it stops where something fails; what is behind that is to go nevertheless */
+		if (WARN_ON_ONCE(!gone))
+			gone = PAGE_SIZE;
+		iova += gone;
+		size -= gone;
+	}
 }

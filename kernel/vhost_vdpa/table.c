@@ -54,9 +54,10 @@ static void device_unmap(struct vhost_vdpa *v, struct vhost_vdpa_as *as, u64 iov
 
 /*
  * What the platform is to forget is gathered as long as one run follows the other: each
- * call waits for its caches to be flushed. It does not sleep either: so much at a time.
+ * call waits for its caches to be flushed. It does not sleep either, and may have a node for
+ * each run: so much at a time.
  */
-#define FORGET_MAX	SZ_64M
+#define FORGET_MAX	SZ_4M
 
 struct forget {
 	u64 iova;

@@ -9,6 +9,7 @@
  *	exact	the set of pages in the log is the set of pages that were written
  *	taken	the same, while the log is taken out by another thread
  *	broken	a log that cannot be written stops the device
+ *	file	the log is a file in this folder, whose pages may not be pinned for long
  *	stays	logs for ever, and waits to be killed
  *	left	its owner ends and another process keeps the file: the owner's memory is freed,
  *		and the device, which works in that, does no more
@@ -436,6 +437,25 @@ static void suite_broken(const char *path)
 	user_close();
 }
 
+static void suite_file(const char *path)
+{
+	int fd = open("log", O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+	if (fd < 0 || ftruncate(fd, 2 * LOG_SIZE))
+		err(EXIT_FAILURE, "log");
+	log_bits = mmap(NULL, 2 * LOG_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (log_bits == MAP_FAILED)
+		err(EXIT_FAILURE, "log");
+	disk_start_logging(path);
+	for (unsigned int i = 0; i < 3; i++) {
+		want[USED_AS] = true;
+		ok(read_pages(DATA, 384, true), "as many as end in the log's next page");
+		must(fsync(fd));
+		log_is("marks them all");
+	}
+	user_close();
+}
+
 static void suite_stays(const char *path)
 {
 	disk_start_logging(path);
@@ -666,7 +686,7 @@ static const struct {
 	void (*run)(const char *path);
 } suites[] = {
 	{ "rules", suite_rules }, { "exact", suite_exact }, { "taken", suite_taken },
-	{ "broken", suite_broken }, { "stays", suite_stays }, { "left", suite_left_idle },
+	{ "broken", suite_broken }, { "file", suite_file }, { "stays", suite_stays }, { "left", suite_left_idle },
 	{ "left_pinned", suite_left_pinned }, { "spaces", suite_spaces },
 	{ "without", suite_without }, { "plain", suite_plain }, { "logged", suite_logged },
 };

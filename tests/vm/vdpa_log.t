@@ -12,6 +12,7 @@ client=build/clients/vdpa_log
 cleanup() {
 	vdpa dev del d 2>/dev/null || :
 	vdpa dev del n 2>/dev/null || :
+	umount "$TAP_TMP/files" 2>/dev/null || :
 	rmmod vdpa_probe 2>/dev/null || :
 	modprobe -qra vdpa_sim_net vdpa_sim_blk vdpa_sim vhost_vdpa || :
 	rm -rf "$TAP_TMP"
@@ -56,6 +57,19 @@ variant() {	# NAME LEFT PARAMETER...: what is so once its owner has left it
 variant "user addresses" left
 variant "physical addresses" left_pinned use_va=0
 variant "physical addresses, map by map" left_pinned use_va=0 batch_mapping=0
+
+load || bail_out "no simulator"
+vdpa dev add name d mgmtdev vdpasim_blk
+truncate -s 16M "$TAP_TMP/disk" && mkdir "$TAP_TMP/files"
+modprobe -a loop ext4
+ok "a file system" mkfs.ext4 -q "$TAP_TMP/disk"
+mount -o loop "$TAP_TMP/disk" "$TAP_TMP/files" || bail_out "cannot be mounted"
+client=$PWD/$client
+cd "$TAP_TMP/files" || exit
+suite "a file for a log" d file
+cd "$OLDPWD" || exit
+umount "$TAP_TMP/files"
+vdpa dev del d
 
 insmod "build/testmod/$(uname -r)/tests-vm-vdpa_probe/vdpa_probe.ko" mode=tables || bail_out "no device"
 ok "a device that cannot log" vdpa dev add name d mgmtdev vdpa_probe mac 02:00:00:00:00:01
