@@ -34,11 +34,14 @@ class FailNth:
         self.nth = nth
         return self
 
-    def __enter__(self):
+    def _set(self, nth):
         try:
-            os.pwrite(self.file, b'%d' % self.nth, 0)
-        except OSError:     # the copy of this text is what failed
-            pass
+            os.pwrite(self.file, b'%d' % nth, 0)
+        except OSError:     # the copy of this text was what failed: then nothing is left to
+            os.pwrite(self.file, b'%d' % nth, 0)
+
+    def __enter__(self):
+        self._set(self.nth)
 
     def __exit__(self, *_):
         try:
@@ -46,7 +49,7 @@ class FailNth:
         except OSError:     # as above: it had not come to it
             self.left = 1
         self.hit = not self.left
-        os.pwrite(self.file, b'0', 0)
+        self._set(0)
 
 
 class Device:
