@@ -494,7 +494,8 @@ static const struct {
 } suites[] = {
 	{ "asks", suite_asks }, { "frames", suite_frames }, { "doorbell", suite_doorbell },
 	{ "no-doorbell", suite_no_doorbell }, { "memory", suite_memory },
-	{ "ranges", suite_ranges }, { "faults", suite_faults }, { "removed", suite_removed }, { "stays", suite_stays },
+	{ "ranges", suite_ranges }, { "faults", suite_faults },
+	{ "removed", suite_removed }, { "stays", suite_stays },
 };
 
 int main(int argc, char **argv)
