@@ -42,7 +42,8 @@ check-build: testmods clients
 mutants: $(DEPS_STAMP)
 	@tests/mutants/run
 
-##make bench		what our modules cost against the base's, in instructions
+##make bench		every bench: our modules against the base's, in instructions (tests/bench/run ROW
+##			runs a part); what watching, serving, forecasting cost
 bench: $(DEPS_STAMP)
 	@tests/bench/run $(ROWS)
 

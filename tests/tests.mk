@@ -19,6 +19,7 @@ check-long: check
 -include $(wildcard tests/clients/*/*.mk tests/bench/*/*.mk tests/fuzz/*.mk)
 
 .PHONY: lint-shell lint-c
+##make lint		checkpatch, sparse, whose code it is, shellcheck
 lint: lint-shell lint-c
 lint-shell: $(DEPS_STAMP)
 	@tests/lib/lint_shell

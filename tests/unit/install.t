@@ -49,5 +49,8 @@ complete_for() {
 is "completion: commands" "$(complete_for migscope re)" "record release report"
 is "completion: options of a command" "$(complete_for migscope report --h)" "--help --html"
 is "completion: our own options" "$(complete_for migscope --ex)" "--exact"
+is "completion: a file of ours is no command" "$(complete_for migscope --btf /nowhere sta)" "stat"
+is "completion: modules" "$(complete_for migscope release kvm_)" "kvm_amd kvm_intel"
+is "completion: nothing for a number" "$(complete_for migscope report -b '')" ""
 is "completion: nothing behind --" "$(complete_for migscope record -- --h)" ""
 done_testing

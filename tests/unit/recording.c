@@ -170,7 +170,15 @@ int main(int argc, char **argv)
 	struct model_thread thread[2] = { { .name = "CPU N/KVM" }, { .name = "live_migration" } };
 	static const char *const name[] = { "one", "two </script><b>&", "screen", "one" };
 	struct model_vm vm[4] = { 0 };
-	struct model m = { .vm = vm, .dev = dev, .devs = 4 };
+	static struct probe probe[] = {
+		{ "dirty_ring", "seen", .module = "kvm", .gives = "one thing", .state = PROBE_ATTACHED },
+		{ "dirty_ring", "lost", .module = "kvm", .gives = "another", .state = PROBE_MISSING, .why = "gone" },
+		{ "vfio", "idle", .module = "vfio", .gives = "a third", .state = PROBE_WAITING,
+		  .why = "vfio is not loaded" },
+		{ "dirty_log", "waits", .module = "kvm", .gives = "a fourth", .state = PROBE_WAITING,
+		  .why = "kvm is not loaded" },
+	};
+	struct model m = { .vm = vm, .dev = dev, .devs = 4, .probe = probe, .probes = 4 };
 	struct recording *r;
 
 	if (argc < 2 || recording_new(argv[1], "migscope record, as a test", 1, &r))

@@ -27,6 +27,9 @@ like "advice: GETs are slow" "$(report '.sessions[1].advice[0]')" '150 ms on ave
 is "advice: nothing for what went well" "$(report '.sessions[2].advice')" '[]'
 "$migscope" report -b 1.5 -j "$db" >"$TAP_TMP/b.json"
 is "with a bandwidth: who does not converge" "$(jq -c '.sessions | map(.advice | map(select(contains("does not converge"))) | length)' "$TAP_TMP/b.json")" '[1,1,0,1,0]'
+is "what is not measured; a module that nobody needs is no loss" \
+	"$(report '.not_measured | map([.probe, .state, .lost])')" \
+	'[["waits","waiting","a fourth"],["lost","missing","another"]]'
 is "who waited" "$(report '.sessions[0].threads | map([.thread, .op, .seconds])')" \
 	'[["CPU N/KVM","stall",0.15],["live_migration","reset",0.042]]'
 is "devices: misses and their time; pins, GETs" "$(report '.sessions[0:2] | map(.devices[0] | [.dev, .iotlb_misses, .iotlb_miss_seconds, .pins, .dirty_gets, .pinned_pages])')" \

@@ -36,7 +36,7 @@ is "what is not measured has no series" "$(grep -c '^migscope_dirty_pages_total'
 is "and it is said that it is not measured" "$(attached)" 0
 "$migscope" release kvm >"$TAP_TMP/out" 2>&1
 is "one that is not loaded: status" "$?" 1
-like "one that is not loaded: says so" "$(cat "$TAP_TMP/out")" 'is not loaded'
+like "one that is not loaded: says so" "$(cat "$TAP_TMP/out")" 'no module of that name is loaded'
 
 load_kvm
 for ((i = 0; i < 100; i++)); do

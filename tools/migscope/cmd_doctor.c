@@ -39,7 +39,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
 	options, parse, NULL,
 	"Attaches every probe, says what became of it, and detaches again.\v"
-	"Exit status: 0 everything can be watched, 3 nothing, 4 a part.",
+	"Exit status: 0 everything can be watched, 1 failure, 2 usage, 3 nothing can, 4 only a part can.",
 	NULL, NULL, NULL
 };
 

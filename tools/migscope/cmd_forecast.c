@@ -34,12 +34,12 @@ static const struct argp_option options[] = {
 	{ "bandwidth", 'b', "MB/S", 0, "What the migration may send", 0 },
 	{ "downtime", 'D', "TIME", 0, "What downtime it may cause (300ms)", 0 },
 	{ "last-bandwidth", OPT_LAST, "MB/S", 0,
-	  "At what the last part is sent, for which QEMU lifts the limit (the same)", 0 },
+	  "Bandwidth of the last part, for which QEMU lifts the limit (that of -b)", 0 },
 	{ "overhead", OPT_OVERHEAD, "TIME", 0, "What of a downtime is not memory: devices, the VMM (0)", 0 },
 	{ "memory", 'm', "MB", 0, "What has to be sent at least once (all whose logging is on)", 0 },
-	{ "at", OPT_AT, "TIME", 0, "As of so long into the session: look at nothing that came later", 0 },
-	{ "duration", 'd', "TIME", 0, "Without FILE: watch for as long (10s)", 0 },
-	{ "interval", 'i', "TIME", 0, "Without FILE: a sample as often (200ms)", 0 },
+	{ "at", OPT_AT, "TIME", 0, "As of TIME into the session: what came later is not looked at", 0 },
+	{ "duration", 'd', "TIME", 0, "Without FILE: watch for TIME (10s)", 0 },
+	{ "interval", 'i', "TIME", 0, "Without FILE: sample every TIME (200ms)", 0 },
 	{ "pid", 'p', "PID", 0, "Without FILE: the VMs of this process", 0 },
 	{ "vm", 'g', "VM", 0, "Without FILE: the VM of this name or UUID", 0 },
 	{ "qmp", OPT_QMP, "SOCKET", 0,
@@ -87,7 +87,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		a->plan.downtime = a_time(arg, state);
 		return 0;
 	case OPT_OVERHEAD:
-		a->plan.overhead = a_time(arg, state);
+		a->plan.overhead = strcmp(arg, "0") ? a_time(arg, state) : 0;
 		return 0;
 	case OPT_AT:
 		a->plan.at = a_time(arg, state);
@@ -200,8 +200,9 @@ static int watch(const struct ms_opts *opts, struct args *a, const char *path)
 	struct recording *r = NULL;
 	struct bpf_host *host;
 
-	if (bpf_host_open(opts, NULL, &host))
-		return ret;
+	err = bpf_host_open(opts, NULL, &host);
+	if (err)
+		return err == -EINVAL ? MS_EXIT_USAGE : ret;
 	bpf_host_attach(host);
 	if (bpf_host_blind(host)) {
 		ms_error("nothing can be measured here; migscope doctor says why");

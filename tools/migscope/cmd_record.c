@@ -21,7 +21,7 @@ enum { OPT_QMP = 256 };
 static const struct argp_option options[] = {
 	{ "output", 'o', "FILE", 0, "Write to FILE, which must not be there", 0 },
 	{ "duration", 'd', "TIME", 0, "End after TIME: seconds, or with s, m, h, ms", 0 },
-	{ "interval", 'i', "TIME", 0, "A sample as often (1s)", 0 },
+	{ "interval", 'i', "TIME", 0, "Sample every TIME (1s)", 0 },
 	{ "source", 's', "NAME,..", 0, "Watch these sources only", 0 },
 	{ "pid", 'p', "PID", 0, "Record the VMs of this process", 0 },
 	{ "qmp", OPT_QMP, "SOCKET", 0, "Ask the QEMU behind this monitor for its own figures, too", 0 },

@@ -22,7 +22,7 @@ struct args {
 };
 
 static const struct argp_option options[] = {
-	{ "timeout", 't', "TIME", 0, "Wait no longer for all to let go (10s)", 0 },
+	{ "timeout", 't', "TIME", 0, "Wait at most TIME for all to let go (10s)", 0 },
 	{ "take-back", 'b', NULL, 0, "It is not to be unloaded after all: they may watch it again", 0 },
 	{ 0 }
 };
@@ -137,7 +137,7 @@ int cmd_release(const struct ms_opts *opts, int argc, char **argv)
 	if (a.take_back)
 		return take_back(a.module);
 	if (!kernel_info_module(a.module)) {
-		ms_error("%s: is not loaded", a.module);
+		ms_error("%s: no module of that name is loaded", a.module);
 		return MS_EXIT_FAILURE;
 	}
 	ms_catch_signals();

@@ -63,7 +63,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
 	options, parse, "FILE",
 	"Shows what migscope record wrote: VMs, migrations and what each cost, what to change.\v"
-	"Exit status: 0 done, 1 it cannot be read, 2 usage, 4 it is incomplete.",
+	"Exit status: 0 done, 1 it cannot be read, or the report not written, 2 usage, 4 it is incomplete.",
 	NULL, NULL, NULL
 };
 

@@ -319,7 +319,7 @@ int cmd_selfcheck(const struct ms_opts *opts, int argc, char **argv)
 	struct load_case *cases;
 	struct args a = { 0 };
 	int ret = MS_EXIT_FAILURE, differ, nth = 0;
-	size_t n, todo = 0, bad = 0, skipped = 0;
+	size_t n, todo = 0, bad = 0, failed = 0, skipped = 0;
 	char path[512];
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &a))
@@ -365,12 +365,13 @@ int cmd_selfcheck(const struct ms_opts *opts, int argc, char **argv)
 			printf("ok %d - %s # SKIP nothing of it is measured here\n", ++nth, cases[i].name);
 			continue;
 		}
-		bad += differ != 0;
+		bad += differ > 0;
+		failed += differ < 0;
 		printf("%sok %d - %s\n", differ ? "not " : "", ++nth, cases[i].name);
 		if (differ < 0)
 			printf("# could not be run: %s\n", strerror(-differ));
 	}
-	ret = bad ? MS_EXIT_DIFFERS : skipped == todo ? MS_EXIT_BLIND : MS_EXIT_OK;
+	ret = failed ? MS_EXIT_FAILURE : bad ? MS_EXIT_DIFFERS : skipped == todo ? MS_EXIT_BLIND : MS_EXIT_OK;
 out:
 	bpf_host_close(host);
 	free(cases);

@@ -42,8 +42,8 @@ static const struct argp_option options[] = {
 	{ "source", 's', "NAME,..", 0, "Watch these sources only", 0 },
 	{ "bandwidth", 'b', "MB/S", 0, "What a migration may send: then it is forecast whether one converges", 0 },
 	{ "downtime", 'D', "TIME", 0, "What downtime it may cause (300ms)", 0 },
-	{ "keep", OPT_KEEP, "TIME", 0, "Series stay as long when a VM has ended (15m)", 0 },
-	{ "max-series", OPT_MOST, "N", 0, "Leave out VMs beyond as many series (100000)", 0 },
+	{ "keep", OPT_KEEP, "TIME", 0, "Keep the series of a VM for TIME after its end (15m)", 0 },
+	{ "max-series", OPT_MOST, "N", 0, "Export at most N series; VMs beyond them are left out (100000)", 0 },
 	{ "pin", OPT_PIN, "DIR", 0,
 	  "Keep probes and counters below DIR on a bpf file system, and take over what is there", 0 },
 	{ "user", OPT_USER, "NAME", 0, "The process that answers HTTP runs as NAME (nobody)", 0 },
@@ -107,6 +107,11 @@ static const struct argp argp = {
 	NULL, NULL, NULL
 };
 
+static bool is_port(const char *text)
+{
+	return strspn(text, "0123456789") == strlen(text) && strtoul(text, NULL, 10) <= UINT16_MAX;
+}
+
 /* Splits ADDRESS:PORT, [ADDRESS]:PORT; false if it is neither. */
 static bool split(const char *listen, char *host, size_t host_size, char *port, size_t port_size)
 {
@@ -124,7 +129,7 @@ static bool split(const char *listen, char *host, size_t host_size, char *port, 
 	} else if (memchr(begin, ':', len)) {
 		return false;
 	}
-	if (!len || len >= host_size)
+	if (!len || len >= host_size || !is_port(colon + 1))
 		return false;
 	memcpy(host, begin, len);
 	host[len] = '\0';
@@ -248,7 +253,7 @@ static void say_ready(const struct bpf_host *host, int listener)
 
 	for (size_t i = 0; i < n; i++) {
 		attached += probe[i].state == PROBE_ATTACHED;
-		all += probe[i].state != PROBE_OFF;
+		all += probe[i].state != PROBE_OFF && !probe_is_idle(&probe[i]);
 	}
 	name_of(listener, where, sizeof(where));
 	if (note)

@@ -24,7 +24,7 @@ static const struct ms_cmd commands[] = {
 	{ "serve", "a Prometheus endpoint, and a live page", cmd_serve },
 	{ "selfcheck", "run a known workload and compare every count", cmd_selfcheck },
 	{ "pin", "leave the probes running below a bpf file system", cmd_pin },
-	{ "unpin", "remove them again", cmd_unpin },
+	{ "unpin", "remove what pin left running", cmd_unpin },
 	{ "release", "let go of a module, so that it can be unloaded", cmd_release },
 };
 
@@ -125,9 +125,11 @@ static const struct argp argp = {
 	options, parse, "COMMAND [ARGUMENT..]",
 	"Shows what live migration costs a KVM host: how full the dirty rings are, how long guests "
 	"stall, what a dirty bitmap costs.\v"
-	"COMMAND --help tells more. Exit status: 0 done, 1 failure, 2 usage, 3 nothing can be "
-	"measured here, 4 only a part can, 5 selfcheck: a count differs, "
-	"6 forecast: a migration does not converge.",
+	"These options stand before COMMAND, whose own come after it. COMMAND --help tells more. "
+	"Exit status: 0 done, 1 failure, 2 usage, 3 nothing can be measured here, 4 only a part can "
+	"(doctor), the recording is incomplete (report), there is no data (forecast), 5 selfcheck: a "
+	"count differs, 6 forecast: a migration does not converge; of record with a command, the "
+	"command's.",
 	NULL, help_filter, NULL
 };
 

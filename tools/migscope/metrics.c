@@ -317,7 +317,7 @@ static void probe_attached(const struct metric_at *at)
 	for (size_t i = 0; i < at->m->probes; i++) {
 		const struct probe *p = &at->m->probe[i];
 
-		if (p->state != PROBE_OFF)
+		if (p->state != PROBE_OFF && !probe_is_idle(p))
 			PUT(at, count(p->state == PROBE_ATTACHED), p->source, p->name,
 			    probe_how_name(p->how));
 	}
@@ -418,7 +418,7 @@ const struct metric metrics[] = {
 	{ "ring_reset_mmu_calls", METRIC_COUNTER, NULL, "Calls into the MMU that resets took.",
 	  RING, METRIC_VM, { NULL }, ring_reset_mmu_calls },
 	{ "ring_reset_lock_hold_max_seconds", METRIC_GAUGE, "seconds",
-	  "Longest hold of mmu_lock at a reset.", RING, METRIC_VM, { NULL }, ring_reset_hold_max },
+	  "Longest hold of mmu_lock at a reset so far.", RING, METRIC_VM, { NULL }, ring_reset_hold_max },
 	{ "ring_entries_rejected", METRIC_COUNTER, NULL,
 	  "Harvested entries that named no page of the VM.",
 	  RING, METRIC_VM, { "reason" }, ring_rejected },

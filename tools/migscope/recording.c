@@ -369,6 +369,12 @@ static int put_vm(struct recording *r, const struct model_vm *vm)
 	return step(r, VM);
 }
 
+/* Not to measure what nobody uses here is no loss: a report is not to list it. */
+static const char *state_name(const struct probe *p)
+{
+	return probe_is_idle(p) ? "idle" : probe_state_name(p->state);
+}
+
 static int put_probes(struct recording *r, const struct model *m)
 {
 	char what[160];
@@ -381,8 +387,8 @@ static int put_probes(struct recording *r, const struct model *m)
 		if (known && r->probe[i].state == p->state)
 			continue;
 		if (known) {
-			snprintf(what, sizeof(what), "%s: %s, was %s", p->name, probe_state_name(p->state),
-				 probe_state_name(r->probe[i].state));
+			snprintf(what, sizeof(what), "%s: %s, was %s", p->name, state_name(p),
+				 state_name(&r->probe[i]));
 			err = event(r, 0, "probe", what);
 			if (err)
 				return err;
@@ -391,7 +397,7 @@ static int put_probes(struct recording *r, const struct model *m)
 		text(r, PROBE, 2, p->name);
 		text(r, PROBE, 3, probe_how_name(p->how));
 		text(r, PROBE, 4, p->target);
-		text(r, PROBE, 5, probe_state_name(p->state));
+		text(r, PROBE, 5, state_name(p));
 		text(r, PROBE, 6, p->why);
 		text(r, PROBE, 7, p->gives);
 		err = step(r, PROBE);

@@ -347,7 +347,8 @@ struct json_object *report_read(const char *path, const struct report_options *o
 	json_object_object_add(report, "recording", read_meta(&r));
 	json_object_object_add(report, "not_measured",
 			       rows(&r, "SELECT source, name AS probe, state, why, gives AS lost FROM probe"
-					" WHERE state NOT IN ('attached', 'off') AND gives IS NOT NULL"));
+					" WHERE state NOT IN ('attached', 'off', 'idle')"
+					" AND gives IS NOT NULL ORDER BY source, why, gives"));
 	json_object_object_add(report, "events",
 			       rows(&r, "SELECT s.time AS time, e.* FROM event e, sample s WHERE s.id = e.sample"
 					" ORDER BY e.rowid"));

@@ -254,8 +254,12 @@ static void advise(struct json_object *list, const char *fmt, ...)
 	json_object_array_add(list, json_object_new_string(text));
 }
 
-static void advise_convergence(struct json_object *list, struct json_object *f, double rate, double bandwidth)
+static void advise_convergence(struct json_object *list, struct json_object *f, double harvested,
+			       double bandwidth)
 {
+	/* a bitmap is not harvested; where the curve is known, it has what is dirtied */
+	double rate = member(f, "dirty_bytes_per_second") ? number(f, "dirty_bytes_per_second") : harvested;
+	double sync = number(f, "sync_seconds");
 	double needed = number(f, "bandwidth_needed_bytes_per_second") / MB;
 	double limit = number(f, "downtime_needed_seconds");
 
@@ -270,9 +274,10 @@ static void advise_convergence(struct json_object *list, struct json_object *f, 
 			       rate / MB, bandwidth / MB);
 		return;
 	}
-	if (rate < bandwidth && number(f, "sync_seconds") > 0)
+	/* the least downtime that it leaves, see FORECAST.md */
+	if (rate < bandwidth && sync * bandwidth / (bandwidth - rate) > number(f, "downtime_limit_seconds"))
 		advise(list, "Collecting the dirty pages takes %.0f ms each time, in which nothing is sent and the guest runs "
-		       "on: that is in the way more than the rate.", 1e3 * number(f, "sync_seconds"));
+		       "on: that is in the way more than the rate.", 1e3 * sync);
 	advise(list, "It dirtied %.1f MB/s and %.1f MB/s can be sent: it does not converge, at least %.1f MB are left after "
 	       "any round. It takes %.1f MB/s%s, or a throttled guest (auto-converge), or post-copy; no ring size helps.",
 	       rate / MB, bandwidth / MB, number(f, "least_left_bytes") / MB, needed,

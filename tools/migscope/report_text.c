@@ -218,16 +218,19 @@ static void put_session(FILE *out, struct json_object *s)
 
 static void put_not_measured(FILE *out, struct json_object *report)
 {
-	const char *source = "", *said = "";
+	const char *source = "", *why = "", *said = "";
 
 	for (size_t i = 0; i < length(report, "not_measured"); i++) {
 		struct json_object *p = item(report, "not_measured", i);
 
 		if (!i)
 			fprintf(out, "\nnot measured\n");
-		if (strcmp(source, text(p, "source")))
+		if (strcmp(source, text(p, "source")) || strcmp(why, text(p, "why"))) {
 			fprintf(out, "  %s: %s\n", text(p, "source"), text(p, "why"));
+			said = "";
+		}
 		source = text(p, "source");
+		why = text(p, "why");
 		if (strcmp(said, text(p, "lost")))
 			fprintf(out, "    %s\n", text(p, "lost"));
 		said = text(p, "lost");

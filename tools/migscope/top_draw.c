@@ -32,7 +32,7 @@ static void put_head(const struct screen *s)
 		strftime(stamp, sizeof(stamp), "%H:%M:%S", &tm);
 	for (size_t i = 0; i < s->now.probes; i++) {
 		attached += s->now.probe[i].state == PROBE_ATTACHED;
-		all += s->now.probe[i].state != PROBE_OFF;
+		all += s->now.probe[i].state != PROBE_OFF && !probe_is_idle(&s->now.probe[i]);
 	}
 	for (size_t i = 0; i < s->now.vms; i++)
 		alive += s->now.vm[i].alive;
@@ -210,7 +210,7 @@ static void draw_help(void)
 		"FULL/s  exits because of a full ring, STALL% vCPU time that they cost",
 		"SYNC/s  resets of the rings, or GETs of the bitmap; SYNC% the time they took",
 		"",
-		"of devices: MISS/s of the IOTLB, WAITms for an answer, TABLE% of its limit used;",
+		"of devices: MISS/s translations not found, WAITms for them, TABLE% of the limit used;",
 		"PIN MB pinned by VFIO devices, PINS/s; GETms of a dirty bitmap of a container;",
 		"KICK/s of vDPA queues",
 		"",
