@@ -13,6 +13,9 @@ int BPF_PROG(ms_log_mark, struct kvm *kvm, const struct kvm_memory_slot *slot)
 
 	if (!slot || !(BPF_CORE_READ(slot, flags) & KVM_MEM_LOG_DIRTY_PAGES))
 		return 0;
+	/* vCPUs that are freed mark pages of a VM that was told to be gone: it is not to come back */
+	if (!BPF_CORE_READ(kvm, users_count.refs.counter))
+		return 0;
 	v = ms_log_vm(ms_vm_id(kvm));
 	if (v)
 		__sync_fetch_and_add(&v->marks, 1);

@@ -78,6 +78,11 @@ struct kvm {
 	struct mm_struct *mm;
 	struct kvm_memslots *memslots[2];
 	u32 dirty_ring_size;		/* bytes */
+	struct {
+		struct {
+			int counter;
+		} refs;
+	} users_count;
 };
 
 struct kvm_vcpu {

@@ -155,17 +155,24 @@ int BPF_PROG(ms_iotlb_table)
 	return 0;
 }
 
-/* What has not been answered is thrown away: the table goes, or the device. */
+/*
+ * What has not been answered is thrown away: the table goes, or the device, or one of its
+ * queues has no more to do with vhost_net, and then the table stays.
+ */
 SEC("fentry/vhost_clear_msg")
 int BPF_PROG(ms_iotlb_clear, struct vhost_dev *dev)
 {
 	u64 key = (u64)dev, *id = bpf_map_lookup_elem(&ms_iotlb_ids, &key);
 	struct ms_iotlb_dev *v = id ? ms_iotlb_by_id(*id) : NULL;
+	struct vhost_iotlb *table = BPF_CORE_READ(dev, iotlb);
 
 	if (!v)
 		return 0;
 	ms_iotlb_cut(v);
-	v->entries = 0;
+	if (table)
+		ms_iotlb_look(v, table);
+	else
+		v->entries = 0;
 	return 0;
 }
 

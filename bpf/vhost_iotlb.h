@@ -147,10 +147,10 @@ static __always_inline u64 ms_iotlb_id_for(struct vhost_dev *dev, struct task_st
 	struct ms_iotlb_dev *v;
 
 	if (id) {
-		if (config && config->iotlb_ends)
-			return *id;
+		/* while nobody told us of ends it may have been forgotten, and the id with it */
 		v = ms_iotlb_by_id(*id);
-		if (v && ms_owner_is(&v->owner, BPF_CORE_READ(dev, mm)))
+		if (v && ((config && config->iotlb_ends) ||
+			  ms_owner_is(&v->owner, BPF_CORE_READ(dev, mm))))
 			return *id;
 		/* nobody told us that the device of this address ended */
 		ms_iotlb_end(key);

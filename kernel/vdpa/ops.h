@@ -25,6 +25,10 @@ static inline void vdpa_op_end(const struct vdpa_device *vdev, enum vdpa_op op,
 		trace_vdpa_op(vdev, op, result, ktime_get_ns() - since);
 }
 
+/* A negative result is an error. Features are none, whatever their highest bit is. */
+#define vdpa_op_result(result)							\
+	((s64)(is_signed_type(typeof(result)) ? (result) : (result) & S64_MAX))
+
 /*
  * @method is a member's name: it takes no parentheses.
  * vdpa_ask: a call with a number for its answer
@@ -35,7 +39,7 @@ static inline void vdpa_op_end(const struct vdpa_device *vdev, enum vdpa_op op,
 	u64 ask_since = vdpa_op_begin();					\
 	__auto_type ask_result = ask_vdev->config->method(ask_vdev, ##__VA_ARGS__); \
 										\
-	vdpa_op_end(ask_vdev, VDPA_OP_##method, ask_result, ask_since);		\
+	vdpa_op_end(ask_vdev, VDPA_OP_##method, vdpa_op_result(ask_result), ask_since); \
 	ask_result;								\
 })
 

@@ -302,6 +302,11 @@ static void test_cancel(void)
 	scribble(&d[1]);
 	check(load_v2(&d[1], &b, 100000) == EINVAL, "pinned where nothing is mapped");
 	check(get_state(&d[1]) == S_RESUMING, "state %u", get_state(&d[1]));
+	/* nor one of which a part fits: that is let go again, and meant as before */
+	map(&c[1], mem[1], IOVA, 140 * PAGE);
+	refused(EINVAL, set_state(&d[1], S_STOP, NULL));
+	check(get_state(&d[1]) == S_RESUMING, "state %u", get_state(&d[1]));
+	unmap(&c[1], IOVA, 140 * PAGE);
 	map(&c[1], mem[1], IOVA, PAGES * PAGE);
 	must(set_state(&d[1], S_STOP, NULL));
 	arrived(&before, 1);
