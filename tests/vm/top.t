@@ -59,7 +59,7 @@ ok "k, Enter: the vCPUs of the other" shows '^loudü +vCPU'
 is "three of them" "$(screen | grep -cE '^(stalled)? +[0-9]+ \[')" 3
 press Escape h
 ok "h: help" shows 'turned away'
-like "h: the devices' columns, too" "$(screen)" 'MISS/s of the IOTLB'
+like "h: the devices' columns, too" "$(screen)" 'MISS/s translations not found'
 is "h: no line is longer than 80" "$(screen | awk 'length > 80' | wc -l)" 0
 press h d
 ok "d: devices, or that there are none" shows '^ ?>?VM +DEV .*MISS/s|No device is seen'
