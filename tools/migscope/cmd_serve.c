@@ -248,13 +248,10 @@ static void say_ready(const struct bpf_host *host, int listener)
 {
 	const char *note = kernel_info_pid_namespace();
 	char where[96], status[256];
-	size_t n, attached = 0, all = 0;
+	size_t n, attached, all;
 	const struct probe *probe = bpf_host_probes(host, &n);
 
-	for (size_t i = 0; i < n; i++) {
-		attached += probe[i].state == PROBE_ATTACHED;
-		all += probe[i].state != PROBE_OFF && !probe_is_idle(&probe[i]);
-	}
+	all = probes_wanted(probe, n, &attached);
 	name_of(listener, where, sizeof(where));
 	if (note)
 		ms_warn("%s", note);

@@ -184,13 +184,10 @@ static void say_modules(FILE *out, const struct probe *probe, size_t n)
 static void say_what(FILE *out, const struct ms_opts *opts, const struct args *a,
 		     const struct bpf_host *host)
 {
-	size_t n, seen = 0, all = 0;
+	size_t n, seen, all;
 	const struct probe *probe = bpf_host_probes(host, &n);
 
-	for (size_t i = 0; i < n; i++) {
-		seen += probe[i].state == PROBE_ATTACHED;
-		all += probe[i].state != PROBE_OFF && !probe_is_idle(&probe[i]);
-	}
+	all = probes_wanted(probe, n, &seen);
 	fprintf(out, "watching %s, %s mode, %zu of %zu probes attached\n",
 		a->sources ? a->sources : "everything",
 		opts->exact ? "exact" : "default", seen, all);

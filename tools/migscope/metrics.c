@@ -317,7 +317,7 @@ static void probe_attached(const struct metric_at *at)
 	for (size_t i = 0; i < at->m->probes; i++) {
 		const struct probe *p = &at->m->probe[i];
 
-		if (p->state != PROBE_OFF && !probe_is_idle(p))
+		if (probe_is_wanted(p))
 			PUT(at, count(p->state == PROBE_ATTACHED), p->source, p->name,
 			    probe_how_name(p->how));
 	}

@@ -226,6 +226,23 @@ bool probe_is_idle(const struct probe *p)
 	return p->state == PROBE_WAITING && strcmp(p->module, "kvm");
 }
 
+bool probe_is_wanted(const struct probe *p)
+{
+	return p->state != PROBE_OFF && !probe_is_idle(p);
+}
+
+size_t probes_wanted(const struct probe *p, size_t n, size_t *attached)
+{
+	size_t wanted = 0;
+
+	*attached = 0;
+	for (size_t i = 0; i < n; i++) {
+		wanted += probe_is_wanted(&p[i]);
+		*attached += p[i].state == PROBE_ATTACHED;
+	}
+	return wanted;
+}
+
 const char *probe_how_name(enum probe_how how)
 {
 	static const char *const name[] = { "tracepoint", "fentry", "iterator" };

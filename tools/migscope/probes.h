@@ -55,6 +55,11 @@ struct probe *probes_new(size_t *n);
  */
 bool probe_is_idle(const struct probe *p);
 
+/* Was it asked for, and is there something that it could see? Else it is neither here nor missing. */
+bool probe_is_wanted(const struct probe *p);
+/* How many of @n are; *@attached: how many of those are attached. */
+size_t probes_wanted(const struct probe *p, size_t n, size_t *attached);
+
 const char *probe_how_name(enum probe_how how);
 const char *probe_state_name(enum probe_state state);
 

@@ -47,7 +47,7 @@ __u64 text_since(__u64 now, __u64 old)
 
 bool render_is_lost(const struct probe *p)
 {
-	return p->gives && p->state != PROBE_ATTACHED && p->state != PROBE_OFF && !probe_is_idle(p);
+	return p->gives && p->state != PROBE_ATTACHED && probe_is_wanted(p);
 }
 
 static const struct model_vm *find_vm(const struct model *m, __u64 id)

@@ -23,17 +23,14 @@ size_t top_selected(const struct screen *s)
 
 static void put_head(const struct screen *s)
 {
-	size_t attached = 0, all = 0, alive = 0;
+	size_t attached, all, alive = 0;
 	char stamp[16] = "";
 	time_t t = s->now.time;
 	struct tm tm;
 
 	if (localtime_r(&t, &tm))
 		strftime(stamp, sizeof(stamp), "%H:%M:%S", &tm);
-	for (size_t i = 0; i < s->now.probes; i++) {
-		attached += s->now.probe[i].state == PROBE_ATTACHED;
-		all += s->now.probe[i].state != PROBE_OFF && !probe_is_idle(&s->now.probe[i]);
-	}
+	all = probes_wanted(s->now.probe, s->now.probes, &attached);
 	for (size_t i = 0; i < s->now.vms; i++)
 		alive += s->now.vm[i].alive;
 	attron(A_BOLD);
