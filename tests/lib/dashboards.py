@@ -110,6 +110,7 @@ def chosen(values):
 class Prometheus:
     def __init__(self, url, job, window=None, now=None):
         self.url, self.job, self.window = url, job, window
+        self.span = f'{round(window * 1000)}ms' if window else None
         # all of one step, the last that it knows
         build = self.ask(f'timestamp(migscope_build_info{{job="{job}"}})', now)[0]
         self.now, self.instance, self.version = build['value'][1], build['metric']['instance'], build['metric']['version']
@@ -121,7 +122,7 @@ class Prometheus:
         return self.get('query', query=expr, **({'time': when} if when else {}))['result']
 
     def filled_in(self, text, job, instance, vm):
-        for name, value in (('$__rate_interval', f'{self.window}s'), ('$job', job), ('$instance', instance), ('$vm', vm)):
+        for name, value in (('$__rate_interval', self.span), ('$job', job), ('$instance', instance), ('$vm', vm)):
             text = text.replace(name, value)
         return text
 
@@ -233,7 +234,7 @@ class Workload:
         self.foreign = sum(1 for _ in p.ask(f'migscope_vm_info{{{self.theirs}}}', p.now))
         if self.foreign:
             print(f"# there are {self.foreign} VMs of others")
-        times = [t for t, _ in p.ask(f'migscope_build_info{{job="{p.job}"}}[{p.window}s]', p.now)[0]['values']]
+        times = [t for t, _ in p.ask(f'migscope_build_info{{job="{p.job}"}}[{p.span}]', p.now)[0]['values']]
         self.seconds = times[-1] - times[0]
         # its status says that something is missing
         doctor = json.loads(subprocess.run(['build/migscope', 'doctor', '-j'], stdout=subprocess.PIPE, check=False).stdout)
@@ -288,7 +289,7 @@ class Workload:
 
     def known(self):
         """{(dashboard, panel): what its expressions yield}; of all others there is nothing."""
-        p, w, here = self.p, f'[{self.p.window}s]', {'job': self.p.job, 'instance': self.p.instance}
+        p, w, here = self.p, f'[{self.p.span}]', {'job': self.p.job, 'instance': self.p.instance}
         def total(key): return lambda s: sum(v[key] for v in s['vcpus'])
         def stall(s): return s['stalls']['seconds']
         def used_max(s, vm):
@@ -346,7 +347,7 @@ class Workload:
                 [(None, labels_of(here), float(s['value'][1])) for s in p.ask(f'scrape_samples_scraped{{job="{p.job}"}}', p.now)],
                 [(None, labels_of(here), 0)]],
             ('self', 'Lost'): [
-                [(None, labels_of(dict(here, what=x)), 0) for x in ('argument', 'device', 'duration', 'object', 'push', 'thread', 'unmatched')],
+                [(None, labels_of(dict(here, what=x)), 0) for x in ('argument', 'device', 'duration', 'missed', 'object', 'push', 'thread', 'unmatched')],
                 [(None, labels_of(dict(here, map=x)), 0) for x in ('calls', 'devices', 'pushes', 'rings', 'states', 'threads', 'vms')]],
             ('self', 'Versions'): [[(None, labels_of({'version': p.version}), 1)]],
         }
@@ -402,7 +403,9 @@ class Workload:
 
 
 def workload(url, since, now, job, *truths):
-    p = Prometheus(url, job, int(float(now) - float(since)), now)
+    # from one sample to another: where a window begins between two, rate() guesses, and by
+    # a half of what lies between them if a scrape was late
+    p = Prometheus(url, job, float(now) - float(since) + 0.001, now)
     p.most = 0.05
     w = Workload(p, truths)
     if not w.foreign:
