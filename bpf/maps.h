@@ -120,9 +120,19 @@ static __always_inline void ms_owner_set(struct ms_owner *o, struct mm_struct *m
 
 	o->mm = (u64)mm;
 	o->seen_ns = bpf_ktime_get_ns();
+	o->checked_ns = o->seen_ns;
 	o->tgid = BPF_CORE_READ(owner, tgid);
 	o->start_boottime = BPF_CORE_READ(owner, group_leader, start_boottime);
 	BPF_CORE_READ_STR_INTO(&o->comm, owner, group_leader, comm);
+}
+
+/*
+ * Would we have been told of its end? Not if that was not hooked all the time since it was
+ * met, or checked, last: then its owner has to be compared.
+ */
+static __always_inline bool ms_end_is_told(u64 checked_ns, u64 ends)
+{
+	return ends && checked_ns >= ends;
 }
 
 /* Is it still the same? The address of an mm is given to the next process as readily. */
@@ -147,7 +157,7 @@ static __always_inline u64 ms_vm_new(struct kvm *kvm, struct mm_struct *mm, stru
 	struct ms_vm vm = {
 		.kvm = key,
 		.mm = (u64)mm,
-		.seen_ns = bpf_ktime_get_ns(),
+		.checked_ns = bpf_ktime_get_ns(),
 	};
 
 	if (bpf_core_field_exists(kvm->dirty_ring_size))
@@ -198,7 +208,7 @@ static __always_inline bool ms_vm_is(struct ms_vm *vm, struct mm_struct *mm,
 	struct ms_config *config = ms_config_get();
 	struct task_struct *owner;
 
-	if (config && config->ends)
+	if (config && ms_end_is_told(vm->checked_ns, config->ends))
 		return true;
 	if (vm->mm != (u64)mm)
 		return false;
@@ -206,8 +216,12 @@ static __always_inline bool ms_vm_is(struct ms_vm *vm, struct mm_struct *mm,
 	if (!bpf_core_field_exists(mm->owner) && BPF_CORE_READ(task, mm) != mm)
 		return true;
 	owner = ms_owner(mm, task);
-	return vm->tgid == (u32)BPF_CORE_READ(owner, tgid) &&
-	       vm->start_boottime == BPF_CORE_READ(owner, group_leader, start_boottime);
+	if (vm->tgid != (u32)BPF_CORE_READ(owner, tgid) ||
+	    vm->start_boottime != BPF_CORE_READ(owner, group_leader, start_boottime))
+		return false;
+	/* whether or not it is of use: what is kept till here is stack that exact mode lacks */
+	vm->checked_ns = bpf_ktime_get_ns();
+	return true;
 }
 
 /*
@@ -223,7 +237,7 @@ static __always_inline u64 ms_vm_id_of(struct kvm *kvm, struct task_struct *task
 
 	if (id) {
 		vm = bpf_map_lookup_elem(&ms_vms, id);
-		if (vm && ms_vm_is(vm, mm, task)) {
+		if (vm && !vm->died_ns && ms_vm_is(vm, mm, task)) {
 			/* rings may be enabled after the VM was first seen */
 			if (!vm->ring_bytes && bpf_core_field_exists(kvm->dirty_ring_size))
 				vm->ring_bytes = BPF_CORE_READ(kvm, dirty_ring_size);

@@ -9,7 +9,10 @@
 SEC("tp_btf/vdpa_device_add")
 int BPF_PROG(ms_vdpa_add_event, const struct vdpa_device *vdev)
 {
-	ms_vdpa_get(vdev);
+	struct ms_vdpa *v = ms_vdpa_get(vdev);
+
+	if (v)
+		ms_vdpa_unpinned(v);
 	return 0;
 }
 

@@ -8,8 +8,10 @@
 SEC("fexit/_vdpa_register_device")
 int BPF_PROG(ms_vdpa_add, struct vdpa_device *vdev, u32 nvqs, int ret)
 {
-	if (!ret)
-		ms_vdpa_get(vdev);
+	struct ms_vdpa *v = ret ? NULL : ms_vdpa_get(vdev);
+
+	if (v)
+		ms_vdpa_unpinned(v);
 	return 0;
 }
 

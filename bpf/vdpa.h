@@ -87,20 +87,24 @@ static __always_inline struct ms_vdpa *ms_vdpa_by_id(u64 id)
 	return bpf_map_lookup_elem(&ms_vdpas, &id);
 }
 
-/* @vdev: NULL for what stands for the tables of nobody that we know */
-static __always_inline u64 ms_vdpa_new(const struct vdpa_device *vdev)
+/*
+ * A record of the device that nothing leads to yet; NULL: there is no room for it.
+ * @vdev: NULL for what stands for the tables of nobody that we know
+ */
+static __always_inline struct ms_vdpa *ms_vdpa_make(const struct vdpa_device *vdev, u64 *made)
 {
-	u64 key = (u64)vdev, id = ms_self_add(MS_SELF_LAST_DEV_ID, 1), *winner;
+	u64 id = ms_self_add(MS_SELF_LAST_DEV_ID, 1);
 	struct ms_vdpa *v;
 	u32 k = 0;
 	void *zero = bpf_map_lookup_elem(&ms_vdpa_zero, &k);
 
+	*made = id;
 	if (!id || !zero || bpf_map_update_elem(&ms_vdpas, &id, zero, BPF_NOEXIST))
-		goto full;
+		return NULL;
 	v = ms_vdpa_by_id(id);
 	if (!v)
-		goto full;
-	v->vdev = key;
+		return NULL;
+	v->vdev = (u64)vdev;
 	v->owner.seen_ns = bpf_ktime_get_ns();
 	if (vdev) {
 		v->number = BPF_CORE_READ(vdev, index);
@@ -110,6 +114,15 @@ static __always_inline u64 ms_vdpa_new(const struct vdpa_device *vdev)
 		v->space[0].table = ~0ULL;
 		v->space[0].own = 1;
 	}
+	return v;
+}
+
+static __always_inline u64 ms_vdpa_new(const struct vdpa_device *vdev)
+{
+	u64 key = (u64)vdev, id, *winner;
+
+	if (!ms_vdpa_make(vdev, &id))
+		goto full;
 	if (!bpf_map_update_elem(&ms_vdpa_ids, &key, &id, BPF_NOEXIST))
 		return id;
 	/* two met it at the same time: the first id stays */
@@ -122,11 +135,26 @@ full:
 	return 0;
 }
 
+/* Of the record @id nothing more will be heard: it is kept for a while. */
+static __always_inline void ms_vdpa_bury(u64 id, struct ms_vdpa *v)
+{
+	u64 *place;
+	u32 k;
+
+	v->owner.died_ns = bpf_ktime_get_ns();
+	k = ms_self_add(MS_SELF_VDPA_DEAD, 1) & (MS_MAX_VDPA_DEAD - 1);
+	place = bpf_map_lookup_elem(&ms_vdpa_dead, &k);
+	if (!place)
+		return;
+	id = __sync_lock_test_and_set(place, id);
+	if (id)
+		bpf_map_delete_elem(&ms_vdpas, &id);
+}
+
 static __always_inline void ms_vdpa_end(u64 vdev)
 {
-	u64 *found = bpf_map_lookup_elem(&ms_vdpa_ids, &vdev), id, *place;
+	u64 *found = bpf_map_lookup_elem(&ms_vdpa_ids, &vdev), id;
 	struct ms_vdpa *v;
-	u32 k;
 
 	if (!found)
 		return;
@@ -135,7 +163,6 @@ static __always_inline void ms_vdpa_end(u64 vdev)
 	v = ms_vdpa_by_id(id);
 	if (!v)
 		return;
-	v->owner.died_ns = bpf_ktime_get_ns();
 	for (u32 i = 0; i < MS_VDPA_SPACES; i++) {
 		u64 table = v->space[i].table;
 
@@ -143,13 +170,8 @@ static __always_inline void ms_vdpa_end(u64 vdev)
 			bpf_map_delete_elem(&ms_vdpa_tables, &table);
 		v->space[i].entries = 0;
 	}
-	k = ms_self_add(MS_SELF_VDPA_DEAD, 1) & (MS_MAX_VDPA_DEAD - 1);
-	place = bpf_map_lookup_elem(&ms_vdpa_dead, &k);
-	if (!place)
-		return;
-	id = __sync_lock_test_and_set(place, id);
-	if (id)
-		bpf_map_delete_elem(&ms_vdpas, &id);
+	v->pinned_pages = 0;
+	ms_vdpa_bury(id, v);
 }
 
 /*
@@ -166,7 +188,7 @@ static __always_inline struct ms_vdpa *ms_vdpa_get(const struct vdpa_device *vde
 	id = bpf_map_lookup_elem(&ms_vdpa_ids, &key);
 	if (id) {
 		v = ms_vdpa_by_id(*id);
-		if (v && v->number == BPF_CORE_READ(vdev, index))
+		if (v && !v->owner.died_ns && v->number == BPF_CORE_READ(vdev, index))
 			return v;
 		ms_vdpa_end(key);
 	}
@@ -229,17 +251,79 @@ static __always_inline struct ms_vdpa *ms_vdpa_of_table(const struct vhost_iotlb
 	return ms_vdpa_by_id(id ? *id : ms_vdpa_new(NULL));
 }
 
-/* The process that has it open does something with it. */
-static __always_inline void ms_vdpa_owned(struct ms_vdpa *v)
+/* Was anything done with it for which whoever comes next is not to be held? */
+static __always_inline bool ms_vdpa_is_used(const struct ms_vdpa *v)
+{
+	return v->owner.tgid || v->kicks || v->callbacks;
+}
+
+/*
+ * The device goes to another process: a record of its own. The tables that the device
+ * translates by stay what they are. NULL: there is no room for it.
+ */
+static __always_inline struct ms_vdpa *ms_vdpa_next(const struct vdpa_device *vdev, struct ms_vdpa *old)
+{
+	u64 key = (u64)vdev, *found = bpf_map_lookup_elem(&ms_vdpa_ids, &key), was, id;
+	struct ms_vdpa *v;
+
+	if (!found)
+		return NULL;
+	was = *found;
+	v = ms_vdpa_make(vdev, &id);
+	if (!v || bpf_map_update_elem(&ms_vdpa_ids, &key, &id, BPF_EXIST)) {
+		ms_self_add(MS_SELF_DEVS_FULL, 1);
+		return NULL;
+	}
+	for (u32 i = 0; i < MS_VDPA_SPACES; i++) {
+		struct ms_vdpa_space *s = &v->space[i];
+		struct ms_vdpa_table whose = { .id = id, .space = i };
+		u64 table = old->space[i].table;
+
+		s->table = table;
+		s->entries = old->space[i].entries;
+		s->limit = old->space[i].limit;
+		s->own = old->space[i].own;
+		if (s->own)
+			bpf_map_update_elem(&ms_vdpa_tables, &table, &whose, BPF_ANY);
+		old->space[i].entries = 0;
+	}
+	v->pinned_pages = old->pinned_pages;
+	v->pinned_limit = old->pinned_limit;
+	v->knows_pinned = old->knows_pinned;
+	old->pinned_pages = 0;
+	ms_vdpa_bury(was, old);
+	return v;
+}
+
+/*
+ * The device of which the process that has it open does something: the first thing makes it
+ * the owner. NULL: there is no room for it.
+ */
+static __always_inline struct ms_vdpa *ms_vdpa_owned(const struct vdpa_device *vdev)
 {
 	struct task_struct *task = ms_current();
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
-	u64 seen = v->owner.seen_ns;
+	struct ms_vdpa *v = ms_vdpa_get(vdev);
+	u64 seen;
 
-	if (!mm || ms_owner_is(&v->owner, mm))
-		return;
+	if (!v || !mm || ms_owner_is(&v->owner, mm))
+		return v;
+	if (ms_vdpa_is_used(v)) {
+		v = ms_vdpa_next(vdev, v);
+		if (!v)
+			return NULL;
+	}
+	seen = v->owner.seen_ns;
 	ms_owner_set(&v->owner, mm, task);
 	v->owner.seen_ns = seen;
+	return v;
+}
+
+/* Somebody opened it, or the last one closed it: none of it is pinned for him. */
+static __always_inline void ms_vdpa_unpinned(struct ms_vdpa *v)
+{
+	v->pinned_pages = 0;
+	v->knows_pinned = 1;
 }
 
 static __always_inline void ms_vdpa_count(struct ms_vdpa_stat *s, s64 err, u64 ns)

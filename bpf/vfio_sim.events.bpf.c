@@ -29,7 +29,7 @@ static __always_inline u64 ms_vfio_mig_mix(u64 id, u64 with)
  * A device that another process has now is another one: the id is made of both names. It is
  * exact in a double, and none of those that are counted.
  */
-static __always_inline struct ms_vfio_mig *ms_vfio_mig_get(const char *device)
+static __always_inline struct ms_vfio_mig *ms_vfio_mig_get(const char *device, bool add)
 {
 	struct task_struct *task = ms_current();
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
@@ -45,7 +45,7 @@ static __always_inline struct ms_vfio_mig *ms_vfio_mig_get(const char *device)
 		id = ms_vfio_mig_mix(id ^ id >> 32, name[i]);
 	id = id >> 13 | 1ULL << 51;
 	v = bpf_map_lookup_elem(&ms_vfio_migs, &id);
-	if (v)
+	if (v || !add)
 		return v;
 
 	zero = bpf_map_lookup_elem(&ms_vfio_mig_zero, &k);
@@ -65,7 +65,7 @@ SEC("tp_btf/vfio_sim_state")
 int BPF_PROG(ms_vfio_mig_event, const char *device, u32 protocol, u32 from, u32 to, u64 duration,
 	     u64 stayed, int result)
 {
-	struct ms_vfio_mig *v = ms_vfio_mig_get(device);
+	struct ms_vfio_mig *v = ms_vfio_mig_get(device, true);
 
 	if (!v)
 		return 0;
@@ -79,13 +79,26 @@ int BPF_PROG(ms_vfio_mig_event, const char *device, u32 protocol, u32 from, u32 
 		__sync_fetch_and_add(&v->steps, 1);
 		ms_hist_add(&v->time, duration);
 	}
-	/* what it did before somebody had it open belongs to nobody */
-	if (v->since_ns && from < MS_VFIO_STATES) {
+	/* what it did before somebody had it open, or between two times, belongs to nobody */
+	if (v->owner.died_ns)
+		v->owner.died_ns = 0;
+	else if (v->since_ns && from < MS_VFIO_STATES) {
 		/* the verifier does not follow the comparison to what is added below */
 		barrier_var(from);
 		__sync_fetch_and_add(&v->in_ns[from & (MS_VFIO_STATES - 1)], stayed);
 	}
 	v->since_ns = bpf_ktime_get_ns();
 	v->state = to;
+	return 0;
+}
+
+/* Given back while its process goes on, which may open it again. */
+SEC("tp_btf/vfio_sim_close")
+int BPF_PROG(ms_vfio_mig_close_event, const char *device)
+{
+	struct ms_vfio_mig *v = ms_vfio_mig_get(device, false);
+
+	if (v)
+		v->owner.died_ns = bpf_ktime_get_ns();
 	return 0;
 }

@@ -143,15 +143,23 @@ full:
 static __always_inline u64 ms_iotlb_id_for(struct vhost_dev *dev, struct task_struct *task)
 {
 	struct ms_config *config = ms_config_get();
+	u64 ends = config ? config->iotlb_ends : 0;
 	u64 key = (u64)dev, *id = bpf_map_lookup_elem(&ms_iotlb_ids, &key);
 	struct ms_iotlb_dev *v;
 
 	if (id) {
 		/* while nobody told us of ends it may have been forgotten, and the id with it */
 		v = ms_iotlb_by_id(*id);
-		if (v && ((config && config->iotlb_ends) ||
-			  ms_owner_is(&v->owner, BPF_CORE_READ(dev, mm))))
+		/* so it was, by user space, if its owner is gone */
+		if (v && v->owner.died_ns)
+			v = NULL;
+		if (v && ms_end_is_told(v->owner.checked_ns, ends))
 			return *id;
+		if (v && ms_owner_is(&v->owner, BPF_CORE_READ(dev, mm))) {
+			if (ends)
+				v->owner.checked_ns = bpf_ktime_get_ns();
+			return *id;
+		}
 		/* nobody told us that the device of this address ended */
 		ms_iotlb_end(key);
 	}
@@ -234,6 +242,17 @@ static __always_inline void ms_iotlb_woken(struct ms_iotlb_dev *v, u64 iova, u64
 			continue;
 		if (__sync_lock_test_and_set(&w->since_ns, 0) > 1)
 			ms_hist_add(&v->service, waited);
+	}
+}
+
+/* Nobody waits for this address any more: vhost made room for another miss of the queue. */
+static __always_inline void ms_iotlb_dropped(struct ms_iotlb_dev *v, u64 iova)
+{
+	for (u32 i = 0; i < MS_IOTLB_WAITS; i++) {
+		struct ms_iotlb_wait *w = &v->wait[i];
+
+		if (w->since_ns > 1 && w->iova == iova && __sync_lock_test_and_set(&w->since_ns, 0) > 1)
+			__sync_fetch_and_add(&v->waits_cut, 1);
 	}
 }
 

@@ -8,15 +8,16 @@
 
 SEC("tp_btf/vhost_miss")
 int BPF_PROG(ms_iotlb_miss_event, struct vhost_dev *dev, int vq, u64 iova, u8 perm, bool again,
-	     bool dropped, u32 waiting, int err)
+	     bool dropped, u64 dropped_iova, u32 waiting, int err)
 {
-	struct ms_iotlb_dev *v;
+	struct ms_iotlb_dev *v = dev ? ms_iotlb_by_id(ms_iotlb_id(dev)) : NULL;
 
-	/* of what it could not even say nobody will hear */
-	if (!dev || err)
-		return 0;
-	v = ms_iotlb_by_id(ms_iotlb_id(dev));
 	if (!v)
+		return 0;
+	if (dropped)
+		ms_iotlb_dropped(v, dropped_iova);
+	/* of what it could not even say nobody will hear */
+	if (err)
 		return 0;
 	ms_iotlb_missed(v, iova);
 	ms_iotlb_miss_of_call();

@@ -5,15 +5,24 @@
  */
 #include "vdpa.h"
 
+SEC("tp_btf/vhost_vdpa_open")
+int BPF_PROG(ms_vdpa_open_event, const struct vdpa_device *vdev)
+{
+	struct ms_vdpa *v = ms_vdpa_owned(vdev);
+
+	if (v)
+		ms_vdpa_unpinned(v);
+	return 0;
+}
+
 SEC("tp_btf/vhost_vdpa_message")
 int BPF_PROG(ms_vdpa_message_event, const struct vdpa_device *vdev, u32 asid,
 	     const struct vhost_iotlb_msg *msg, int err, u64 ns)
 {
-	struct ms_vdpa *v = ms_vdpa_get(vdev);
+	struct ms_vdpa *v = ms_vdpa_owned(vdev);
 
 	if (!v || !msg)
 		return 0;
-	ms_vdpa_owned(v);
 	ms_vdpa_message(v, BPF_CORE_READ(msg, type), err, ns);
 	return 0;
 }
@@ -22,7 +31,7 @@ SEC("tp_btf/vhost_vdpa_map")
 int BPF_PROG(ms_vdpa_map_event, const struct vdpa_device *vdev, u32 asid, u64 iova, u64 size,
 	     u64 pages, u32 runs, int err, u64 ns, const struct vhost_iotlb *table)
 {
-	struct ms_vdpa *v = ms_vdpa_get(vdev);
+	struct ms_vdpa *v = ms_vdpa_owned(vdev);
 
 	if (!v)
 		return 0;
@@ -55,5 +64,6 @@ int BPF_PROG(ms_vdpa_pinned_event, const struct vdpa_device *vdev, s64 pages, u6
 		return 0;
 	v->pinned_pages = pinned;
 	v->pinned_limit = limit;
+	v->knows_pinned = 1;
 	return 0;
 }

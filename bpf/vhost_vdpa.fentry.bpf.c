@@ -5,11 +5,27 @@
  */
 #include "vdpa.h"
 
-static __always_inline struct ms_vdpa *ms_vdpa_of(struct vhost_dev *dev)
+static __always_inline struct vdpa_device *ms_vdpa_vdev(struct vhost_dev *dev)
 {
 	struct vhost_vdpa *v = (void *)dev - bpf_core_field_offset(struct vhost_vdpa, vdev);
 
-	return ms_vdpa_get(BPF_CORE_READ(v, vdpa));
+	return BPF_CORE_READ(v, vdpa);
+}
+
+static __always_inline struct ms_vdpa *ms_vdpa_of(struct vhost_dev *dev)
+{
+	return ms_vdpa_get(ms_vdpa_vdev(dev));
+}
+
+/* Only one process at a time can have it open. */
+SEC("fexit/vhost_vdpa_open")
+int BPF_PROG(ms_vdpa_open, struct inode *inode, struct file *file, int ret)
+{
+	struct vhost_dev *dev = ret ? NULL : BPF_CORE_READ(file, private_data);
+
+	if (dev)
+		ms_vdpa_owned(ms_vdpa_vdev(dev));
+	return 0;
 }
 
 SEC("fentry/vhost_vdpa_process_iotlb_msg")
@@ -27,12 +43,12 @@ int BPF_PROG(ms_vdpa_message_end, struct vhost_dev *dev, u32 asid, struct vhost_
 
 	if (!ms_vdpa_call_end(MS_VDPA_CALL_MESSAGE, &ns))
 		return 0;
-	v = ms_vdpa_of(dev);
+	v = ms_vdpa_owned(ms_vdpa_vdev(dev));
 	if (!v)
 		return 0;
-	ms_vdpa_owned(v);
 	ms_vdpa_message(v, BPF_CORE_READ(msg, type), ret, ns);
 	v->pinned_pages = BPF_CORE_READ(dev, mm, pinned_vm.counter);
+	v->knows_pinned = 1;
 	return 0;
 }
 
@@ -43,7 +59,7 @@ int BPF_PROG(ms_vdpa_close, struct inode *inode, struct file *file)
 	struct ms_vdpa *v = dev ? ms_vdpa_of(dev) : NULL;
 
 	if (v)
-		v->pinned_pages = 0;
+		ms_vdpa_unpinned(v);
 	return 0;
 }
 

@@ -83,9 +83,12 @@ struct ms_vdpa_table {
  * no device has said that it is its own. Its vdev is 0, and so is its key in ms_vdpa_ids.
  */
 
-/* Map ms_vdpas: device id -> this. Map ms_vdpa_ids: address of a vdpa_device -> id. */
+/*
+ * Map ms_vdpas: device id -> this. Map ms_vdpa_ids: address of a vdpa_device -> id.
+ * Each process that has a device has one of these, and what it did in it.
+ */
 struct ms_vdpa {
-	struct ms_owner owner;	/* who opened it; the host's kernel where tgid is 0 */
+	struct ms_owner owner;	/* who opened it; nobody did, or the host's kernel has it, where tgid is 0 */
 	__u64 vdev;		/* an opaque id */
 	char name[MS_FILE_LEN];
 	struct ms_vdpa_stat op[MS_VDPA_OPS];
@@ -97,7 +100,7 @@ struct ms_vdpa {
 	__u64 pinned_pages;	/* by the process that has it open */
 	__u64 pinned_limit;	/* pages, from our own events only; 0: not known */
 	__u32 number;		/* on the bus */
-	__u32 unused;
+	__u32 knows_pinned;	/* what was pinned before us is in it, too */
 	struct ms_vdpa_space space[MS_VDPA_SPACES];
 };
 

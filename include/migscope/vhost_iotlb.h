@@ -33,7 +33,7 @@ struct ms_iotlb_dev {
 	__u64 misses;
 	__u64 misses_again;	/* those of an address that was being waited for */
 	__u64 waits_full;	/* those whose wait found no place */
-	__u64 waits_cut;	/* waits that ended with the table or the device */
+	__u64 waits_cut;	/* waits that ended with the table or the device, or that vhost dropped */
 	__u64 hits;		/* exact mode */
 	__u64 denied;		/* exact mode: mapped, but not for this access */
 	__u64 updates;		/* messages that were accepted */

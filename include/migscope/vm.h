@@ -20,7 +20,7 @@ struct ms_vm {
 	__u64 kvm;		/* address of struct kvm, an opaque id */
 	__u64 mm;		/* address of the owner's mm, tells reuse of @kvm */
 	__u64 start_boottime;	/* ns; start of the owner's thread group leader, tells reuse of @tgid */
-	__u64 seen_ns;		/* CLOCK_MONOTONIC when we first saw it */
+	__u64 checked_ns;	/* CLOCK_MONOTONIC when we first saw it, or compared its owner last: struct ms_config */
 	__u64 died_ns;		/* CLOCK_MONOTONIC when it was destroyed; 0: alive, or not watched */
 	__u32 tgid;		/* owner, in the initial pid namespace */
 	__u32 ring_bytes;	/* size of each dirty ring; 0: bitmap mode */
@@ -37,12 +37,13 @@ struct ms_owner {
 	__u64 start_boottime;	/* as in struct ms_vm */
 	__u64 seen_ns;
 	__u64 died_ns;		/* CLOCK_MONOTONIC when it was given back; 0: it is held */
+	__u64 checked_ns;	/* as in struct ms_vm */
 	__u32 tgid;
 	__u32 unused;
 	char comm[MS_COMM_LEN];	/* untrusted */
 };
 
-_Static_assert(sizeof(struct ms_owner) == 56, "ms_owner is shared with BPF");
+_Static_assert(sizeof(struct ms_owner) == 64, "ms_owner is shared with BPF");
 
 /* Map ms_self: counters of our own, one u64 each. */
 enum ms_self {
@@ -63,21 +64,30 @@ enum ms_self {
 	MS_SELF_RING_CHANGES,	/* rings that came or went: read twice, it says whether one did meanwhile */
 	MS_SELF_ARGS_UNREAD,	/* arguments of a call that could not be read: its size is not counted */
 	MS_SELF_THREADS_FULL,	/* times a thread's waits did not fit */
+	MS_SELF_MISSED,		/* events at which a program of ours was at work already; from user space */
 	MS_SELF_COUNT
 };
 
-/* Map ms_config: one entry, written by user space before it attaches. */
+/*
+ * Map ms_config: one entry, written by user space before it attaches.
+ *
+ * Where ends are hooked an address that is known is the object that we know, if we met it, or
+ * compared its owner, after CLOCK_MONOTONIC @ends: before that it may have ended unseen.
+ */
 struct ms_config {
 	__u32 seeded;		/* rings that ran before us were all recorded: an unknown ring is new */
 	__u32 stall_by_run;	/* a stall ends when the vCPU may run again, which is hooked; else at the reset */
-	__u32 ends;		/* the end of a VM is hooked: an address that is known is the VM we know */
-	__u32 iotlb_ends;	/* the same of a device of vhost */
-	__u32 vfio_ends;	/* the same of a container of VFIO */
+	__u32 iotlb_wakes;	/* vhost says itself how long a miss waited */
 	__u32 page_shift;
 	__u32 page_part;	/* of dirty pages one in 2^page_part is followed, if any are */
-	__u32 iotlb_wakes;	/* vhost says itself how long a miss waited */
+	__u32 unused;
+	__u64 ends;		/* since when the end of a VM is hooked; 0: it is not */
 	__u64 build;		/* of whose programs they are: those of another are not taken over */
 	__u64 since_ns;		/* CLOCK_MONOTONIC when the first of them was attached */
+	__u64 iotlb_ends;	/* as @ends, of a device of vhost */
+	__u64 vfio_ends;	/* the same of a container of VFIO */
 };
+
+_Static_assert(__builtin_offsetof(struct ms_config, build) == 32, "where those of another build look for it");
 
 #endif

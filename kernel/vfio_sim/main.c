@@ -103,6 +103,7 @@ static void sim_close(struct vfio_device *vdev)
 	mutex_lock(&sim->lock);
 	sim->open = false;
 	sim_migration_reset(sim);
+	trace_vfio_sim_close(sim_name(sim));
 	sim_log_close(sim);
 	mutex_unlock(&sim->lock);
 	/* it takes the lock, and finds nothing to do */

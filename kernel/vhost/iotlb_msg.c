@@ -190,6 +190,7 @@ int vhost_iotlb_miss(struct vhost_virtqueue *vq, u64 iova, int access)
 	struct vhost_msg_node *node;
 	struct waiting w = { };
 	bool dropped = false;
+	u64 dropped_iova = 0;
 	int err = -ENOMEM;
 	int type;
 
@@ -199,6 +200,7 @@ int vhost_iotlb_miss(struct vhost_virtqueue *vq, u64 iova, int access)
 	if (w.same) {
 		list_move_tail(&w.same->node, &dev->read_list);
 	} else if (w.of_queue >= MISSES_PER_QUEUE) {
+		dropped_iova = iotlb_msg_of(w.oldest)->iova;
 		drop(w.oldest);
 		w.of_device--;
 		dropped = true;
@@ -226,7 +228,7 @@ int vhost_iotlb_miss(struct vhost_virtqueue *vq, u64 iova, int access)
 out:
 	if (trace_vhost_miss_enabled())
 		trace_vhost_miss(dev, vq_index(vq), iova, access, w.same,
-				 dropped, w.of_device, err);
+				 dropped, dropped_iova, w.of_device, err);
 	return err;
 }
 

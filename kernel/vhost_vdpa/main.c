@@ -113,6 +113,7 @@ static int device_take(struct vhost_vdpa *v)
 {
 	int err;
 
+	trace_vhost_vdpa_open(v->vdev);
 	v->in_batch = false;
 	v->backend_features = 0;
 	v->features = 0;

@@ -347,6 +347,16 @@ static void ring_setup(void)
 	must(ioctl(net.vhost, VHOST_NET_SET_BACKEND, &file));
 }
 
+/* The queue has no card for a moment: the table stays as it is. */
+static void leave(void)
+{
+	struct vhost_vring_file file = { .index = TX, .fd = -1 };
+
+	must(ioctl(net.vhost, VHOST_NET_SET_BACKEND, &file));
+	file.fd = net.tap;
+	must(ioctl(net.vhost, VHOST_NET_SET_BACKEND, &file));
+}
+
 static void plain(unsigned int n)
 {
 	while (n--)
@@ -505,6 +515,7 @@ int main(int argc, char **argv)
 	ring_setup();
 	plain(PLAIN);
 	rest();
+	leave();
 	middle = truth;
 	point("middle");
 

@@ -26,6 +26,23 @@
 		{ 6, "pre_copy" },		\
 		{ 7, "pre_copy_p2p" })
 
+/* Whoever had it open gave it back. */
+TRACE_EVENT(vfio_sim_close,
+	TP_PROTO(const char *device),
+
+	TP_ARGS(device),
+
+	TP_STRUCT__entry(
+		__string(device,	device)
+	),
+
+	TP_fast_assign(
+		__assign_str(device);
+	),
+
+	TP_printk("%s", __get_str(device))
+);
+
 /*
  * One step, of which a request may need several. @protocol is 1 for the migration
  * region, 2 for VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, 0 for a reset. The step took

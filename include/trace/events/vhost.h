@@ -23,19 +23,20 @@ struct vhost_dev;
 /*
  * A queue wanted @iova, for @perm, and did not get it. @again: the same miss
  * waits already; user space is told once more if it was told, and nothing is
- * queued. @dropped: one that the queue does not wait for any more made room.
- * @waiting is how many misses of the device wait then. @err: user space is not
+ * queued. @dropped: one that the queue does not wait for any more made room, that
+ * of @dropped_iova. @waiting is how many misses of the device wait then. @err: user space is not
  * told (-ENOMEM).
  */
 TRACE_EVENT(vhost_miss,
 	TP_PROTO(const struct vhost_dev *dev, int vq, u64 iova, u8 perm,
-		 bool again, bool dropped, u32 waiting, int err),
+		 bool again, bool dropped, u64 dropped_iova, u32 waiting, int err),
 
-	TP_ARGS(dev, vq, iova, perm, again, dropped, waiting, err),
+	TP_ARGS(dev, vq, iova, perm, again, dropped, dropped_iova, waiting, err),
 
 	TP_STRUCT__entry(
 		__field(const void *,	dev)
 		__field(u64,		iova)
+		__field(u64,		dropped_iova)
 		__field(int,		vq)
 		__field(int,		err)
 		__field(u32,		waiting)
@@ -53,14 +54,15 @@ TRACE_EVENT(vhost_miss,
 		__entry->perm		= perm;
 		__entry->again		= again;
 		__entry->dropped	= dropped;
+		__entry->dropped_iova	= dropped_iova;
 	),
 
-	TP_printk("dev %p vq %d iova 0x%llx perm %s%s%s%s waiting %u error %d",
+	TP_printk("dev %p vq %d iova 0x%llx perm %s%s%s dropped %d 0x%llx waiting %u error %d",
 		  __entry->dev, __entry->vq, __entry->iova,
 		  __entry->perm & VHOST_ACCESS_RO ? "r" : "-",
 		  __entry->perm & VHOST_ACCESS_WO ? "w" : "-",
 		  __entry->again ? " again" : "",
-		  __entry->dropped ? " dropped-oldest" : "",
+		  __entry->dropped, __entry->dropped_iova,
 		  __entry->waiting, __entry->err)
 );
 

@@ -18,6 +18,26 @@
 #include <linux/vhost_iotlb.h>
 #include <linux/vhost_types.h>
 
+/*
+ * A process opens it, which only one can: what is done to the device from here on is for that
+ * process, also if it fails in the end.
+ */
+TRACE_EVENT(vhost_vdpa_open,
+	TP_PROTO(const struct vdpa_device *vdev),
+
+	TP_ARGS(vdev),
+
+	TP_STRUCT__entry(
+		__field(u32,	dev)
+	),
+
+	TP_fast_assign(
+		__entry->dev	= vdev->index;
+	),
+
+	TP_printk("dev %u", __entry->dev)
+);
+
 /* One message, when it has been worked off. */
 TRACE_EVENT(vhost_vdpa_message,
 	TP_PROTO(const struct vdpa_device *vdev, u32 asid,

@@ -273,11 +273,35 @@ static void test_close(void)
 	}
 }
 
+/* Stands at each of these points until it is told to go on by a line on stdin. */
+static void stand(const char *at)
+{
+	char line[16];
+
+	printf("{\"barrier\":true,\"at\":\"%s\"}\n", at);
+	fflush(stdout);
+	check(fgets(line, sizeof(line), stdin), "nobody says go on");
+}
+
+/* Given back by a process that goes on, and taken again. */
+static void test_given_back(void)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		open_all(&c, &d, 1);
+		must(set_state(&d, S_STOP, NULL));
+		must(set_state(&d, S_RUNNING, NULL));
+		stand("open");
+		close_all(&c, &d, 1);
+		stand("closed");
+	}
+}
+
 const struct test state_tests[] = {
 	{ "states_v1", test_v1 },
 	{ "states_v2", test_v2 },
 	{ "states_both", test_both },
 	{ "stopped", test_stopped },
 	{ "close", test_close },
+	{ "given_back", test_given_back },
 	{ 0 }
 };

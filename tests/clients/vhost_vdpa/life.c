@@ -101,11 +101,12 @@ static bool refused(int result, int error)
 }
 
 /* What is printed here is what must be seen by whoever watches. */
-void suite_exact(void)
+void suite_exact(bool hold)
 {
 	struct vhost_vring_state enabled = { .index = 1, .num = 1 };
 	uint8_t *p = memory(64);
 	unsigned int kicks = 33;
+	char line[16];
 	int fd;
 
 	start();
@@ -128,4 +129,9 @@ void suite_exact(void)
 		kick(fd);
 	printf("update 13\ninvalidate 5\nbatch_begin 1\nbatch_end 1\nfailed 2\n"
 	       "pinned 60\nready 1\nkicks %u\n", kicks);
+	while (hold && fgets(line, sizeof(line), stdin)) {
+		for (unsigned int i = 0; i < kicks; i++)
+			kick(fd);
+		printf("kicks %u\n", kicks);
+	}
 }

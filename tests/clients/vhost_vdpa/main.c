@@ -13,7 +13,8 @@
  *	faults		messages in which each allocation fails in turn
  *	removed		stays while the device is deleted: waits for a line on stdin
  *	busy SECONDS	maps, unmaps and kicks until it is killed
- *	exact		a fixed course of messages, and its counts, for who watches
+ *	exact [hold]	a fixed course of messages, and its counts, for who watches; held, it
+ *			kicks as often again for each line on stdin
  */
 #include "device.h"
 #include "suites.h"
@@ -51,7 +52,7 @@ int main(int argc, char **argv)
 	else if (!strcmp(argv[2], "busy"))
 		suite_busy(argc > 3 ? strtoul(argv[3], NULL, 0) : 1);
 	else if (!strcmp(argv[2], "exact"))
-		suite_exact();
+		suite_exact(argc > 3);
 	else
 		errx(2, "no suite '%s' for this device", argv[2]);
 	printf("end\n");

@@ -15,6 +15,6 @@ void suite_faults(void);
 /* life.c */
 void suite_removed(void);
 void suite_busy(unsigned long seed);
-void suite_exact(void);
+void suite_exact(bool hold);
 
 #endif
