@@ -196,8 +196,8 @@ TRACE_EVENT(kvm_dirty_log_sync,
 );
 
 /*
- * Dirty logging of a slot was switched on or off, also by making or deleting
- * a slot that is logged.
+ * Dirty logging of a slot was switched on or off. One that is made or deleted
+ * with logging on does not switch it.
  *
  * @slot:	address space in the upper half, id in the lower
  * @pages:	size of the slot
