@@ -50,11 +50,12 @@ static __noinline int ms_push_other(void *ctx)
 		ms_push_take(addr, dirty - reset);
 	} else if (dirty == 1 && !reset) {
 		/* the first push of a ring: its address was another one's, whose end nobody saw */
-		ms_push_fold(p);
+		ms_push_fold(p, MS_PUSH_TAKEN);
 		p->vm = ms_push_vm(addr);
 		p->pushes = 0;
 		p->used_max = 0;
 		ms_push_begin(p, dirty - reset);
+		__sync_lock_test_and_set(&p->ring, addr);
 	} else {
 		p->used_max = ms_push_used_max(p);
 		p->pushes = ms_push_count(p);

@@ -12,9 +12,8 @@ int BPF_PROG(ms_push_free, struct kvm_dirty_ring *ring)
 
 	if (!p)
 		return 0;
-	ms_push_fold(p);
 	/* not free: those behind it must still be found */
-	p->ring = MS_PUSH_LEFT;
+	ms_push_fold(p, MS_PUSH_LEFT);
 	return 0;
 }
 

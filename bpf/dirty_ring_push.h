@@ -68,13 +68,19 @@ static __always_inline void ms_push_begin(struct ms_push *p, u32 used)
 	p->next = used + 1;
 }
 
-/* What was counted goes to its VM. */
-static __always_inline void ms_push_fold(const struct ms_push *p)
+/*
+ * What was counted goes to its VM, and the place is @left to others or not. Who adds both up
+ * looks before and after at the changes.
+ */
+static __always_inline void ms_push_fold(struct ms_push *p, u64 left)
 {
 	struct ms_ring_vm *v = ms_ring_vm(p->vm);
 
+	ms_self_add(MS_SELF_RING_CHANGES, 1);
 	if (v)
 		__sync_fetch_and_add(&v->pushes_seen, ms_push_count(p));
+	p->ring = left;
+	ms_self_add(MS_SELF_RING_CHANGES, 1);
 }
 
 #endif

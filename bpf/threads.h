@@ -14,21 +14,25 @@ struct {
 	__type(value, struct ms_thread);
 } ms_threads SEC(".maps");
 
-/* The thread's record; one that is there of another VM is of a thread that is gone. */
+/*
+ * The thread's record of what it waited for because of this VM: one thread may serve several.
+ * Its number in the host tells it; ids of VMs are given one after another.
+ */
 static __always_inline struct ms_thread *ms_thread_get(u64 thread, u64 vm)
 {
-	struct ms_thread *t = bpf_map_lookup_elem(&ms_threads, &thread), new = { .vm = vm };
+	u64 key = (u32)thread | vm << 32;
+	struct ms_thread *t = bpf_map_lookup_elem(&ms_threads, &key), new = { .vm = vm };
 
 	if (t && t->vm == vm)
 		return t;
 	/* a stall may be ended by another: its name comes with its own next call */
 	if (thread == bpf_get_current_pid_tgid())
 		bpf_get_current_comm(new.comm, sizeof(new.comm));
-	if (bpf_map_update_elem(&ms_threads, &thread, &new, BPF_ANY)) {
+	if (bpf_map_update_elem(&ms_threads, &key, &new, BPF_ANY)) {
 		ms_self_add(MS_SELF_THREADS_FULL, 1);
 		return NULL;
 	}
-	return bpf_map_lookup_elem(&ms_threads, &thread);
+	return bpf_map_lookup_elem(&ms_threads, &key);
 }
 
 static __always_inline void ms_thread_waited(u64 thread, u64 vm, u32 what, u64 ns)

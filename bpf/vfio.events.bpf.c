@@ -37,6 +37,7 @@ int BPF_PROG(ms_vfio_open_event, const void *container, u32 avail)
 		return 0;
 	ms_vfio_holds(v, 0, avail);
 	ms_vfio_scope(v, 0, false);
+	v->knows |= MS_VFIO_KNOWS_PINNED;
 	return 0;
 }
 

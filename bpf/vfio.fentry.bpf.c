@@ -56,6 +56,7 @@ int BPF_PROG(ms_vfio_open, unsigned long arg, struct vfio_iommu *iommu)
 		return 0;
 	if (bpf_core_field_exists(iommu->dma_avail))
 		v->limit = BPF_CORE_READ(iommu, dma_avail);
+	v->knows |= MS_VFIO_KNOWS_PINNED;
 	ms_vfio_look(v, iommu);
 	return 0;
 }
@@ -84,18 +85,21 @@ static __always_inline bool ms_vfio_args(void *to, u32 size, unsigned long from)
 	return false;
 }
 
-static __always_inline void ms_vfio_bitmap(struct ms_vfio_stat *s, u64 size, u64 pgsize, s64 ret, u64 ns)
+/* Pages that a bitmap of @size bytes of memory covers. */
+static __always_inline u64 ms_vfio_bitmap(struct ms_vfio_stat *s, u64 size, u64 pgsize, s64 ret)
 {
 	u64 pages = pgsize ? size / pgsize : 0;
 
-	ms_vfio_count(s, ret, pages, ns);
 	if (ret >= 0)
 		__sync_fetch_and_add(&s->bytes, (pages + 63) / 64 * 8);
+	return pages;
 }
 
 static __always_inline void ms_vfio_unmapped(struct ms_vfio *v, unsigned long arg, s64 ret, u64 ns)
 {
 	struct ms_uapi_unmap unmap = {};
+	struct ms_vfio_stat *s = &v->op[MS_VFIO_UNMAP_GET];
+	u64 pages;
 
 	if (!ms_vfio_args(&unmap, 24, arg))
 		return;
@@ -104,21 +108,28 @@ static __always_inline void ms_vfio_unmapped(struct ms_vfio *v, unsigned long ar
 	if (!(unmap.flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) ||
 	    !ms_vfio_args(&unmap.bitmap, sizeof(unmap.bitmap), arg + 24))
 		return;
-	ms_vfio_bitmap(&v->op[MS_VFIO_UNMAP_GET], unmap.size, unmap.bitmap.pgsize, ret, ns);
+	/* what of the time went to the bitmap nobody says */
+	pages = ms_vfio_bitmap(s, unmap.size, unmap.bitmap.pgsize, ret);
+	__sync_fetch_and_add(ret < 0 ? &s->errors : &s->calls, 1);
+	if (ret >= 0)
+		__sync_fetch_and_add(&s->pages, pages);
 }
 
 static __always_inline void ms_vfio_dirty(struct ms_vfio *v, unsigned long arg, s64 ret, u64 ns)
 {
 	struct ms_uapi_dirty dirty = {};
+	u64 pages;
 
 	if (!ms_vfio_args(&dirty, 8, arg))
 		return;
-	if (dirty.flags & VFIO_IOMMU_DIRTY_PAGES_FLAG_START)
+	if (dirty.flags & VFIO_IOMMU_DIRTY_PAGES_FLAG_START) {
 		ms_vfio_count(&v->op[MS_VFIO_START], ret, 0, ns);
-	else if (dirty.flags & VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP)
+	} else if (dirty.flags & VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP) {
 		ms_vfio_count(&v->op[MS_VFIO_STOP], ret, 0, ns);
-	else if (ms_vfio_args(&dirty, sizeof(dirty), arg))
-		ms_vfio_bitmap(&v->op[MS_VFIO_GET], dirty.size, dirty.bitmap.pgsize, ret, ns);
+	} else if (ms_vfio_args(&dirty, sizeof(dirty), arg)) {
+		pages = ms_vfio_bitmap(&v->op[MS_VFIO_GET], dirty.size, dirty.bitmap.pgsize, ret);
+		ms_vfio_count(&v->op[MS_VFIO_GET], ret, pages, ns);
+	}
 }
 
 SEC("fexit/vfio_iommu_type1_ioctl")

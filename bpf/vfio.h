@@ -138,6 +138,13 @@ full:
 	return 0;
 }
 
+/* It is met again after a time in which its end was not hooked, and perhaps nothing was. */
+static __always_inline void ms_vfio_again(struct ms_vfio *v)
+{
+	v->owner.checked_ns = bpf_ktime_get_ns();
+	v->knows &= ~MS_VFIO_KNOWS_PINNED;
+}
+
 /*
  * The container whose data in type1 is at @iommu; NULL when there is no room for it, or
  * when it is seen for the first time in a thread of the kernel: whose it is shows when its
@@ -148,6 +155,7 @@ static __always_inline struct ms_vfio *ms_vfio_get(const void *iommu)
 	struct task_struct *task = ms_current();
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
 	struct ms_config *config = ms_config_get();
+	u64 ends = config ? config->vfio_ends : 0;
 	u64 key = (u64)iommu, *id = bpf_map_lookup_elem(&ms_vfio_ids, &key);
 	struct ms_vfio *v;
 
@@ -155,8 +163,16 @@ static __always_inline struct ms_vfio *ms_vfio_get(const void *iommu)
 		return NULL;
 	if (id) {
 		v = ms_vfio_by_id(*id);
-		if (v && (!mm || (config && config->vfio_ends) || ms_owner_is(&v->owner, mm)))
+		/* its owner's end may have been told by user space */
+		if (v && v->owner.died_ns)
+			v = NULL;
+		if (v && (!mm || ms_end_is_told(v->owner.checked_ns, ends)))
 			return v;
+		if (v && ms_owner_is(&v->owner, mm)) {
+			if (ends)
+				ms_vfio_again(v);
+			return v;
+		}
 		/* nobody told us that the container of this address ended */
 		ms_vfio_end(key);
 	}

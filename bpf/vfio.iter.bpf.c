@@ -10,6 +10,7 @@ int ms_vfio_files(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
+	struct ms_config *config = ms_config_get();
 	struct vfio_container *container;
 	char name[MS_FILE_LEN] = {};
 	struct module *owner;
@@ -39,7 +40,12 @@ int ms_vfio_files(struct bpf_iter__task_file *ctx)
 		return 0;
 	id = bpf_map_lookup_elem(&ms_vfio_ids, &key);
 	v = ms_vfio_by_id(id ? *id : ms_vfio_new(key, task));
-	if (v)
-		ms_vfio_look(v, (struct vfio_iommu *)key);
+	if (!v)
+		return 0;
+	/* a process that holds it, too, is no reason to take it for another one */
+	if (id && config && config->vfio_ends && !ms_end_is_told(v->owner.checked_ns, config->vfio_ends) &&
+	    ms_owner_is(&v->owner, BPF_CORE_READ(task, mm)))
+		ms_vfio_again(v);
+	ms_vfio_look(v, (struct vfio_iommu *)key);
 	return 0;
 }

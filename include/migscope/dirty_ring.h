@@ -107,7 +107,7 @@ _Static_assert(sizeof(struct ms_ring_vm) ==
  */
 static inline _Bool ms_ring_fuller(__u32 used, __u32 limit, __u32 other, __u32 other_limit)
 {
-	return (__u64)used * other_limit >= (__u64)other * limit;
+	return limit && (__u64)used * other_limit >= (__u64)other * limit;
 }
 
 /* Keeps the fill of the ring that came nearest to its soft limit, in *@max of *@max_limit. */

@@ -17,7 +17,7 @@ enum ms_wait {
 	MS_WAITS
 };
 
-/* Map ms_threads: bpf_get_current_pid_tgid() -> this. */
+/* Map ms_threads: number of the thread, above it the lower half of the VM's id -> this. */
 struct ms_thread {
 	__u64 vm;		/* id in ms_vms */
 	__u64 ns[MS_WAITS];

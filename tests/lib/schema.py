@@ -42,7 +42,7 @@ VM = {
     'working_set?': WORKING_SET, 'threads?': [THREAD],
 }
 MISSING = {'source': TEXT, 'probe': TEXT, 'state': ('waiting', 'missing', 'refused'), 'why?': TEXT, 'lost': TEXT}
-LOST = {key: COUNT for key in ('vms', 'rings', 'states', 'calls', 'pushes', 'unmatched', 'devices', 'arguments', 'threads')}
+LOST = {key: COUNT for key in ('vms', 'rings', 'states', 'calls', 'pushes', 'unmatched', 'devices', 'arguments', 'threads', 'missed')}
 ERRORS = {name + '?': COUNT for name in ('EPERM', 'ENOENT', 'EINTR', 'EAGAIN', 'ENOMEM', 'EFAULT', 'EBUSY',
                                          'EEXIST', 'EINVAL', 'ENOTTY', 'ENOSPC', 'other')}
 IOTLB = {
@@ -52,9 +52,10 @@ IOTLB = {
     'entries_limit?': COUNT,
 }
 VFIO_OP = {'calls': COUNT, 'errors': COUNT, 'pages?': COUNT, 'bytes?': COUNT, 'dirty_pages?': COUNT, 'time': DURATIONS}
+VFIO_UNMAP_GET = {**{k: v for k, v in VFIO_OP.items() if k != 'time'}, 'time?': DURATIONS}
 VFIO = {
     'container': COUNT, 'pin?': VFIO_OP, 'unpin?': VFIO_OP, 'map?': VFIO_OP, 'unmap?': VFIO_OP,
-    'dirty_start?': VFIO_OP, 'dirty_stop?': VFIO_OP, 'dirty_get?': VFIO_OP, 'dirty_unmap?': VFIO_OP,
+    'dirty_start?': VFIO_OP, 'dirty_stop?': VFIO_OP, 'dirty_get?': VFIO_OP, 'dirty_unmap?': VFIO_UNMAP_GET,
     'read?': VFIO_OP, 'write?': VFIO_OP, 'pinned_pages?': COUNT, 'runs?': COUNT, 'mappings?': COUNT,
     'mappings_available?': COUNT, 'tracking?': BOOL, 'scope_full?': BOOL,
 }

@@ -8,6 +8,8 @@
 #	vdpa_run		a new device, driven; what the client did is in $TAP_TMP/exact
 #	vdpa_did WHAT		of it: update, invalidate, batch_begin, batch_end, failed, ready, kicks
 #	vdpa_counted		what migscope shows of that device is what the client did
+#	vdpa_handed_over	after vdpa_run: another process has that device, and counts of its own
+#	vdpa_known_later	what was pinned before migscope came is not shown until it is known
 
 . "${BASH_SOURCE[0]%/*}/vdpa_node.sh"
 
@@ -51,4 +53,36 @@ vdpa_counted() {
 	is "the process is gone, and with it what it pinned" "$(sample "$v.pinned_pages")" 0
 	like "the device is its process's, by name" "$(sample '.devices[] | select(.dev == "probe") | .vm')" '^vhost_vdpa-'
 	is "the device is there" "$(sample '.devices[] | select(.dev == "probe") | .alive')" true
+}
+
+vdpa_handed_over() {
+	local first v='[.devices[] | select(.dev == "probe")]'
+	first=$(vdpa_did kicks)
+	build/clients/vhost_vdpa "$(vdpa_node probe)" exact >"$TAP_TMP/exact" || diag "$(cat "$TAP_TMP/exact")"
+	sleep 0.7
+	is "the next who has it counts from the beginning: kicks" "$(sample "$v | map(.vdpa.kicks)")" "[$first,$(vdpa_did kicks)]"
+	is "updates" "$(sample "$v | map(.vdpa.ops.update.calls) | unique")" "[$(($(vdpa_did update) - $(vdpa_did failed)))]"
+	is "it is another's" "$(sample "$v | [(map(.vm) | unique | length), map(.alive)]")" '[2,[false,true]]'
+	is "whose pages are gone" "$(sample "$v | map(.vdpa.pinned_pages)")" '[0,0]'
+}
+
+vdpa_known_later() {
+	local line v='.devices[] | select(.dev == "probe") | .vdpa'
+	coproc MAPS { exec tests/lib/vdpa_maps.py "$(vdpa_node probe)" 300; }
+	read -r -t 60 -u "${MAPS[0]}" line
+	is "pages are mapped" "$line" ready
+	watch_first stat -j 0.3 -s vdpa
+	# our bus tells of the device by this
+	vdpa dev config show probe >"$TAP_TMP/config"
+	sleep 0.7
+	is "it came later: what is pinned is not known" "$(sample "[$v | has(\"pinned_pages\")] | any")" false
+	echo one >&"${MAPS[1]}"
+	read -r -t 60 -u "${MAPS[0]}" line
+	sleep 0.7
+	is "a page more, and it is" "$(sample "$v.pinned_pages")" 301
+	kill "$MAPS_PID"
+	wait "$MAPS_PID"
+	sleep 0.7
+	is "its process ends: nothing is" "$(sample "$v.pinned_pages")" 0
+	watch_end
 }

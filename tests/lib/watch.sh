@@ -10,6 +10,7 @@
 #	load_end NAME			waits for its end; truth in $TAP_TMP/NAME.truth
 #	truth NAME FILTER		of it, by jq; arguments of jq may follow
 #	watch ARGUMENT...		starts migscope with these, until it says it watches
+#	watch_first ARGUMENT...		the same, until its first sample is there
 #	watch_end [SIGNAL]		ends it (INT); its status in $watch_status
 #	sample FILTER			of the last line it wrote, by jq
 #
@@ -92,6 +93,15 @@ watch() {
 	done
 	diag "migscope does not watch: $(tail -5 "$TAP_TMP/watch.err")"
 	return 1
+}
+
+watch_first() {
+	local i
+	watch "$@" || return
+	for ((i = 0; i < 300; i++)); do
+		[ ! -s "$TAP_TMP/watch" ] || return 0
+		sleep 0.1
+	done
 }
 
 watch_end() {

@@ -281,6 +281,7 @@ int main(int argc, char **argv)
 	dev.vdpa.kicks = 30;
 	dev.vdpa.callbacks = 31;
 	dev.vdpa.pinned_pages = 1000;
+	dev.vdpa.knows_pinned = 1;
 	dev.has_spaces = true;
 	dev.vdpa.space[0] = (struct ms_vdpa_space){ 1, 2, 3, 4, 70, 2048, 1 };
 	dev.vdpa.space[1] = (struct ms_vdpa_space){ 2, 5, 6, 7, 8, ~0U, 1 };
@@ -297,7 +298,8 @@ int main(int argc, char **argv)
 	dev.vfio.tracking = 1;
 	dev.vfio.maps = 60;
 	dev.vfio.avail = 65475;
-	dev.vfio.knows = MS_VFIO_KNOWS_AVAIL | MS_VFIO_KNOWS_MAPS | MS_VFIO_KNOWS_SCOPE;
+	dev.vfio.knows = MS_VFIO_KNOWS_AVAIL | MS_VFIO_KNOWS_MAPS | MS_VFIO_KNOWS_SCOPE |
+			 MS_VFIO_KNOWS_PINNED;
 	fill_times(&dev.iotlb.service, 17);
 	if (!strcmp(argv[1], "twins"))
 		add_twins(&m);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include "../../tools/migscope/bpf_host.h"
 #include "../../tools/migscope/vm_names.h"
@@ -43,6 +44,7 @@ static struct map {
 	{ "ms_vdpas", sizeof(struct ms_vdpa) },
 	{ "ms_vfio_migs", sizeof(struct ms_vfio_mig) },
 	{ "ms_vfios", sizeof(struct ms_vfio) },
+	{ "ms_vm_ids", sizeof(__u64) },
 };
 
 static struct map *map_of(const char *name)
@@ -195,6 +197,19 @@ __u64 bpf_host_self(const struct bpf_host *host, enum ms_self what)
 	return 0;
 }
 
+static __u64 ends;
+
+__u64 bpf_host_ends(const struct bpf_host *host)
+{
+	(void)host;
+	return ends;
+}
+
+void bpf_host_count_missed(struct bpf_host *host)
+{
+	(void)host;
+}
+
 /* --- samples */
 
 static struct vm_names *names;
@@ -213,7 +228,16 @@ static void begin(void)
 	model_free(&m);
 	vm_names_free(names);
 	names = vm_names_new(true);
+	ends = 0;
 	empty();
+}
+
+static __u64 now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
 static void owned_by(struct ms_owner *owner, __u32 tgid, const char *comm)
@@ -243,6 +267,36 @@ static void kinds_of_threads(void)
 	for (size_t i = 0; m.vms && i < m.vm[0].threads; i++)
 		calls += m.vm[0].thread[i].calls[MS_WAIT_STALL];
 	point(calls == 40, "threads: none is lost");
+}
+
+/* Spans of the last minute in which there was no ring are no emptier ones. */
+static void fullest(void)
+{
+	point(ms_ring_fuller(1, 64, 0, 0) && !ms_ring_fuller(0, 0, 1, 64), "rings: no limit at all is emptier than anything");
+	point(ms_ring_fuller(64, 64, 127, 128) && !ms_ring_fuller(63, 64, 127, 128), "rings: the fuller is the nearer to its limit");
+}
+
+/* The kernel says when a VM ends, if that was hooked all the time since it was met. */
+static void ends_unseen(void)
+{
+	__u64 *id;
+
+	begin();
+	for (int i = 1; i <= 2; i++) {
+		struct ms_vm *vm = put("ms_vms", i);
+
+		vm->kvm = 16 * i;
+		vm->tgid = GONE;
+		vm->checked_ns = 1000 * i;
+		id = put("ms_vm_ids", vm->kvm);
+		*id = i;
+	}
+	ends = 1500;
+	point(sample(0) && m.vms == 2, "VMs whose process is gone: both are there");
+	point(m.vms == 2 && m.vm[0].info.died_ns, "the one that was met before its end was hooked has ended");
+	point(m.vms == 2 && !m.vm[1].info.died_ns, "of the other we would have been told");
+	point(!find(map_of("ms_vm_ids") - map, &(__u64){ 16 }) && find(map_of("ms_vm_ids") - map, &(__u64){ 32 }),
+	      "what comes at the address of the first is another VM");
 }
 
 /* A mediated device has a UUID for a name. */
@@ -285,6 +339,7 @@ static void vdpa_owners(void)
 	owned_by(&v->owner, getpid(), "vmm");
 	strcpy(v->name, "vdpa0");
 	v->vdev = 1;
+	v->owner.seen_ns = now_ns() + 60000000000ULL;
 	snprintf(name, sizeof(name), "vmm-%d", getpid());
 	point(sample(0.2) && m.devs == 1, "vDPA: the device is there");
 	is("vDPA: it is who has it open", m.devs ? m.dev[0].vm : "", name);
@@ -305,6 +360,9 @@ static void vdpa_owners(void)
 	sample(0.2);
 	snprintf(name, sizeof(name), "vmm-%d", getpid());
 	is("vDPA: until somebody has it again", m.devs ? m.dev[0].vm : "", name);
+	v->owner.seen_ns = 1;
+	point(sample(60) && m.devs == 1 && !m.dev[0].alive, "vDPA: it has ended once it is not on the bus any more");
+	point(v->owner.died_ns, "vDPA: and that is written down, to forget it in time");
 }
 
 /* What vringh translates for who is no device of the bus is shown, but is none. */
@@ -326,6 +384,8 @@ static void vdpa_nobodys(void)
 int main(void)
 {
 	kinds_of_threads();
+	ends_unseen();
+	fullest();
 	migration_states();
 	vdpa_owners();
 	vdpa_nobodys();

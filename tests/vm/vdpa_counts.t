@@ -28,6 +28,12 @@ like "in words, too" "$("$migscope" doctor)" 'vdpa_miss .* off.*only with our ke
 is "nothing was lost" "$(sample '.lost | add')" 0
 ok "as SCHEMA.md says" tests/lib/schema.py tools/migscope/SCHEMA.md "$TAP_TMP/watch"
 
+watch_first stat -j 0.3 -s vdpa
+vdpa_run
+vdpa_handed_over
+watch_end
+vdpa_known_later
+
 watch stat 0.5 -s vdpa
 vdpa_run
 sleep 1
@@ -50,7 +56,7 @@ without() {
 	*)		echo false ;;
 	esac
 }
-for p in vdpa_add vdpa_remove vdpa_status_begin vdpa_get_config_end vdpa_message_begin vdpa_message_end vdpa_close \
+for p in vdpa_add vdpa_remove vdpa_open vdpa_status_begin vdpa_get_config_end vdpa_message_begin vdpa_message_end vdpa_close \
 	 vdpa_callback; do
 	watch --target "$p=no_such_function" stat -j 0.5 -s vdpa
 	vdpa_run

@@ -14,6 +14,8 @@ first='.devices[] | select(.dev == "container-0")'
 is "how many dirty pages a bitmap showed nobody says here" \
    "$(sample "$first.vfio.dirty_get | has(\"dirty_pages\")")" false
 
+is "nor what of an unmap was its bitmap" "$(sample "$first.vfio | [.unmap, .dirty_get, .dirty_unmap | has(\"time\")]")" '[true,true,false]'
+
 # --- it comes to a container that has been at work
 load client -hold
 load_to client start
@@ -23,9 +25,9 @@ watch stat -j 0.5 -s vfio
 load_go client
 load_to client end
 sleep 1
-is "in the middle: what it holds is known, but for the number of mappings" \
-   "$(sample "$first.vfio | [has(\"mappings\"), .mappings_available, .scope_full]")" \
-   "[false,$(($(cat /sys/module/vfio_iommu_type1/parameters/dma_entry_limit) - 1)),false]"
+is "in the middle: what it holds is known, but for the number of mappings, and of pages that are pinned" \
+   "$(sample "$first.vfio | [has(\"mappings\"), has(\"pinned_pages\"), .mappings_available, .scope_full]")" \
+   "[false,false,$(($(cat /sys/module/vfio_iommu_type1/parameters/dma_entry_limit) - 1)),false]"
 load_end client
 sleep 1
 watch_end

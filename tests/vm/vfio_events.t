@@ -11,14 +11,31 @@ vfio_load || bail_out "no type1, or no device for it"
 like "type1 is ours" "$(cat /sys/module/vfio_iommu_type1/taint)" O
 
 "$migscope" doctor -j >"$TAP_TMP/doctor" || :
-# vfio_state waits for vfio_sim, which is not loaded
+# two wait for vfio_sim, which is not loaded
 is "its events are attached, no hook is needed" \
-   "$(jq -c '[.probes[] | select(.source == "vfio" and .how != "iterator" and .probe != "vfio_state") | [.how, .state]] | unique' "$TAP_TMP/doctor")" \
+   "$(jq -c '[.probes[] | select(.source == "vfio" and .how != "iterator" and (.probe | IN("vfio_state", "vfio_mig_close") | not)) | [.how, .state]] | unique' "$TAP_TMP/doctor")" \
    '[["fentry","off"],["tracepoint","attached"]]'
 vfio_counted total
 first='.devices[] | select(.dev == "container-0")'
 is "pages that the bitmaps showed" "$(sample "$first.vfio | [.dirty_get.dirty_pages, .dirty_unmap.dirty_pages]")" \
    "$(truth client '.total | [.dirty_get.dirty, .dirty_unmap.dirty]')"
+
+is "and what of an unmap was its bitmap" "$(sample "$first.vfio.dirty_unmap | .time.count == .calls and .time.seconds > 0")" true
+
+# --- it comes to a container that has been at work: what that holds is known once it changes
+load client -hold
+load_to client start
+load_go client
+load_to client middle
+watch_first stat -j 0.5 -s vfio
+is "it came later: what it pinned is not known" "$(sample "$first.vfio | has(\"pinned_pages\")")" false
+load_go client
+load_to client end
+sleep 1
+known=$(sample "$first.vfio.pinned_pages")
+load_end client
+is "and then it is" "$known" "$(truth client .pinned)"
+watch_end
 
 perf record -q -a -e 'vfio:*' -o "$TAP_TMP/perf.data" -- "$kvmload" >"$TAP_TMP/client.truth" 2>"$TAP_TMP/perf.err"
 perf script -i "$TAP_TMP/perf.data" -F event,trace 2>/dev/null >"$TAP_TMP/perf"

@@ -323,6 +323,7 @@ static bool worth_trying(struct bpf_host *host, struct probe *p)
 
 	if (p->state == PROBE_ATTACHED)
 		return false;
+	p->let_go = false;
 	if (!host_wants(host, p, &why)) {
 		if (why)
 			snprintf(p->why, sizeof(p->why), "only with %s", why);
@@ -330,6 +331,7 @@ static bool worth_trying(struct bpf_host *host, struct probe *p)
 	}
 	if (release_wanted(p->module)) {
 		p->state = PROBE_WAITING;
+		p->let_go = true;
 		snprintf(p->why, sizeof(p->why), "%s was let go (migscope release)", p->module);
 		return false;
 	}
@@ -361,25 +363,41 @@ static void prefer_events(struct bpf_host *host, bool *want)
 		}
 }
 
+void host_ends(const struct bpf_host *host, struct ms_config *config, __u64 now_ns)
+{
+	const struct {
+		const char *probe;
+		__u64 *since;
+	} end[] = {
+		{ "vm_destroy", &config->ends },
+		{ "iotlb_dev_end", &config->iotlb_ends },
+		{ "vfio_release", &config->vfio_ends },
+	};
+
+	for (size_t i = 0; i < sizeof(end) / sizeof(end[0]); i++)
+		if (!bpf_host_has(host, end[i].probe))
+			*end[i].since = 0;
+		else if (!*end[i].since)
+			*end[i].since = now_ns;
+}
+
 static void set_config(struct bpf_host *host, bool seeded)
 {
-	struct ms_config config = {
-		.seeded = seeded,
-		.stall_by_run = bpf_host_has(host, "vcpu_run"),
-		.ends = bpf_host_has(host, "vm_destroy"),
-		.iotlb_ends = bpf_host_has(host, "iotlb_dev_end"),
-		.iotlb_wakes = bpf_host_has(host, "iotlb_wake_event"),
-		.vfio_ends = bpf_host_has(host, "vfio_release"),
-		.build = host_build(),
-		.since_ns = host->since * 1e9,
-		.page_part = host->opts->page_part,
-		.page_shift = __builtin_ctzl(sysconf(_SC_PAGESIZE)),
-	};
 	int fd = bpf_host_map(host, "ms_config");
+	struct ms_config config;
 	__u32 zero = 0;
 
-	if (fd >= 0)
-		bpf_map_update_elem(fd, &zero, &config, BPF_ANY);
+	if (fd < 0 || bpf_map_lookup_elem(fd, &zero, &config))
+		return;
+	config.seeded = seeded;
+	config.stall_by_run = bpf_host_has(host, "vcpu_run");
+	config.iotlb_wakes = bpf_host_has(host, "iotlb_wake_event");
+	host_ends(host, &config, clock_seconds(CLOCK_MONOTONIC) * 1e9);
+	config.build = host_build();
+	config.since_ns = host->since * 1e9;
+	config.page_part = host->opts->page_part;
+	config.page_shift = __builtin_ctzl(sysconf(_SC_PAGESIZE));
+	bpf_map_update_elem(fd, &zero, &config, BPF_ANY);
 }
 
 /* One round: try what looks possible. @again: an event was refused the round before. */

@@ -94,7 +94,8 @@ static int host_init(struct bpf_host *host, const struct ms_opts *opts, const ch
 	host->link = calloc(host->probes, sizeof(*host->link));
 	host->link_fd = calloc(host->probes, sizeof(*host->link_fd));
 	host->prog = calloc(host->probes, sizeof(*host->prog));
-	if (!host->probe || !host->link || !host->link_fd || !host->prog)
+	host->missed = calloc(host->probes, sizeof(*host->missed));
+	if (!host->probe || !host->link || !host->link_fd || !host->prog || !host->missed)
 		return -ENOMEM;
 	for (size_t i = 0; i < host->probes; i++)
 		host->link_fd[i] = -1;
@@ -155,6 +156,7 @@ void bpf_host_close(struct bpf_host *host)
 	free(host->link);
 	free(host->link_fd);
 	free(host->prog);
+	free(host->missed);
 	free(host->probe);
 	free(host->sources);
 	free(host);
@@ -177,6 +179,55 @@ __u64 bpf_host_self(const struct bpf_host *host, enum ms_self what)
 	if (fd >= 0)
 		bpf_map_lookup_elem(fd, &key, &n);
 	return n;
+}
+
+/* How often the program of a probe was not run because it ran already; 0: not known. */
+static __u64 count_missed(const struct bpf_host *host, size_t i)
+{
+	struct bpf_prog_info info = { 0 };
+	struct bpf_link_info link = { 0 };
+	__u32 len = sizeof(link);
+	int fd, err;
+
+	if (!host->link[i])
+		return 0;
+	/* one that was taken over is known by its link only */
+	if (!host->prog[i] && bpf_obj_get_info_by_fd(bpf_link__fd(host->link[i]), &link, &len))
+		return 0;
+	fd = host->prog[i] ? bpf_program__fd(host->prog[i]) : bpf_prog_get_fd_by_id(link.prog_id);
+	len = sizeof(info);
+	err = fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len);
+	if (!host->prog[i] && fd >= 0)
+		close(fd);
+	return err ? 0 : info.recursion_misses;
+}
+
+void bpf_host_count_missed(struct bpf_host *host)
+{
+	__u64 more = 0, sum;
+	const __u32 key = MS_SELF_MISSED;
+	int fd = bpf_host_map(host, "ms_self");
+
+	for (size_t i = 0; i < host->probes; i++) {
+		__u64 n = count_missed(host, i);
+
+		/* less: it is another program, of a module that came back */
+		more += n > host->missed[i] ? n - host->missed[i] : 0;
+		host->missed[i] = n;
+	}
+	if (!more || fd < 0)
+		return;
+	sum = bpf_host_self(host, MS_SELF_MISSED) + more;
+	bpf_map_update_elem(fd, &key, &sum, BPF_ANY);
+}
+
+__u64 bpf_host_ends(const struct bpf_host *host)
+{
+	int fd = bpf_host_map(host, "ms_config");
+	struct ms_config config;
+	__u32 zero = 0;
+
+	return fd < 0 || bpf_map_lookup_elem(fd, &zero, &config) ? 0 : config.ends;
 }
 
 long bpf_host_found(struct bpf_host *host, void **data, __u64 *changes)

@@ -60,6 +60,15 @@ long bpf_host_found(struct bpf_host *host, void **data, __u64 *changes);
 /* One of our own counters; 0 where there are none. */
 __u64 bpf_host_self(const struct bpf_host *host, enum ms_self what);
 
+/*
+ * Brings MS_SELF_MISSED up to date: the kernel counts for each program. By whoever attached them
+ * only, now and then.
+ */
+void bpf_host_count_missed(struct bpf_host *host);
+
+/* CLOCK_MONOTONIC, ns: since when the end of a VM is hooked without a gap; 0: it is not. */
+__u64 bpf_host_ends(const struct bpf_host *host);
+
 /* True when a module that a probe waits for is there now, or one has to be let go. */
 bool bpf_host_stale(const struct bpf_host *host);
 

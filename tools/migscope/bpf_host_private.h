@@ -26,6 +26,7 @@ struct bpf_host {
 	struct bpf_link **link;		/* one per probe, NULL when not attached */
 	int *link_fd;			/* one per probe: an iterator that was passed to us, or -1 */
 	struct bpf_program **prog;
+	__u64 *missed;			/* one per probe: of what its program counts, already in MS_SELF_MISSED */
 	size_t probes;
 	struct bpf_object *object[HOST_OBJECTS];
 	size_t objects;
@@ -56,6 +57,13 @@ bool host_wants(const struct bpf_host *host, const struct probe *p, const char *
 
 /* Is a map of that name filled by what is asked for? Large ones are not made where nothing does. */
 bool host_needs_map(const struct bpf_host *host, const char *name);
+
+/*
+ * Since when ends are hooked, in @config: what is not attached is not, what was not hooked so
+ * far is from @now_ns on (CLOCK_MONOTONIC).
+ */
+struct ms_config;
+void host_ends(const struct bpf_host *host, struct ms_config *config, __u64 now_ns);
 
 /* What tells these programs from those of another build. */
 __u64 host_build(void);

@@ -18,6 +18,7 @@
 
 struct passed_probe {
 	enum probe_state state;
+	bool let_go;
 	int err;
 	int fd;			/* number of its iterator among the descriptors; -1: none */
 	char why[sizeof(((struct probe *)0)->why)];
@@ -100,6 +101,7 @@ int bpf_host_send(const struct bpf_host *host, int sock)
 		const struct probe *from = &host->probe[i];
 
 		to->state = from->state;
+		to->let_go = from->let_go;
 		to->err = from->err;
 		memcpy(to->why, from->why, sizeof(to->why));
 		to->fd = -1;
@@ -136,6 +138,7 @@ static struct bpf_host *build(const struct ms_opts *opts, const char *sources,
 	}
 	for (size_t i = 0; i < p->probes; i++) {
 		host->probe[i].state = p->probe[i].state;
+		host->probe[i].let_go = p->probe[i].let_go;
 		host->probe[i].err = p->probe[i].err;
 		memcpy(host->probe[i].why, p->probe[i].why, sizeof(p->probe[i].why));
 		if (p->probe[i].fd >= 0)

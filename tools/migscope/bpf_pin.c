@@ -296,14 +296,17 @@ static void end_unwanted(struct bpf_host *host, const struct ms_config *config)
 static bool take_over(struct bpf_host *host)
 {
 	struct ms_config config = { 0 };
+	struct bpf_map_info info = { 0 };
 	char path[PATH_MAX];
-	__u32 zero = 0;
+	__u32 zero = 0, len = sizeof(info);
 	int fd;
 
 	if (take_maps(host))
 		return false;
 	fd = bpf_host_map(host, "ms_config");
-	if (fd < 0 || bpf_map_lookup_elem(fd, &zero, &config) || config.build != host_build())
+	/* that of another build may be larger */
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) || info.value_size != sizeof(config) ||
+	    bpf_map_lookup_elem(fd, &zero, &config) || config.build != host_build())
 		return false;
 	host->since = config.since_ns / 1e9;
 	end_unwanted(host, &config);
@@ -315,6 +318,9 @@ static bool take_over(struct bpf_host *host)
 		if (host->link[i])
 			p->state = PROBE_ATTACHED;
 	}
+	/* somebody may have taken the pins of some away */
+	host_ends(host, &config, 0);
+	bpf_map_update_elem(fd, &zero, &config, BPF_ANY);
 	return true;
 }
 

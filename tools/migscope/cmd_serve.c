@@ -217,6 +217,7 @@ static int look_after(struct bpf_host *host, int sock)
 			ms_error("the process that answers HTTP is gone");
 			return MS_EXIT_FAILURE;
 		}
+		bpf_host_count_missed(host);
 		if (ms_stop || !bpf_host_stale(host))
 			continue;
 		bpf_host_attach(host);

@@ -346,6 +346,7 @@ static void events_lost(const struct metric_at *at)
 	/* a call whose size is not counted; one that ran when we attached */
 	PUT(at, count(at->m->self[MS_SELF_ARGS_UNREAD]), "argument");
 	PUT(at, count(at->m->self[MS_SELF_UNMATCHED]), "unmatched");
+	PUT(at, count(at->m->self[MS_SELF_MISSED]), "missed");
 }
 
 static void build_info(const struct metric_at *at)

@@ -16,8 +16,6 @@ DEV_METRIC(iotlb_oldest, has_iotlb, MEASURE_IOTLB_WAIT, number(at->dev->oldest))
 DEV_METRIC(iotlb_entries, has_iotlb, MEASURE_IOTLB_TABLE, count(at->dev->iotlb.entries))
 DEV_METRIC(iotlb_limit, has_iotlb, MEASURE_IOTLB_TABLE, count(at->dev->iotlb.limit))
 DEV_METRIC(iotlb_evictions, has_iotlb, MEASURE_IOTLB_EVICT, count(at->dev->iotlb.evictions))
-DEV_METRIC(vfio_pinned, has_vfio, MEASURE_VFIO_PINNED,
-	   count(at->dev->vfio.pinned > 0 ? at->dev->vfio.pinned : 0))
 
 void iotlb_service(const struct metric_at *at)
 {
@@ -77,7 +75,7 @@ static void put_vfio_times(const struct metric_at *at, enum ms_vfio_op first, en
 	};
 
 	for (enum ms_vfio_op op = first; at->dev->has_vfio && op <= last; op++)
-		if (at->m->measured[model_vfio_measure(op)])
+		if (at->m->measured[model_vfio_measure(op)] && model_vfio_timed(at->m, op))
 			put_times(at, &at->dev->vfio.op[op].time, name[op]);
 }
 
@@ -96,18 +94,19 @@ DEV_METRIC(vfio_get_bytes, has_vfio, MEASURE_VFIO_GET,
 DEV_METRIC(vfio_dirty_pages, has_vfio, MEASURE_VFIO_DIRTY,
 	   count(at->dev->vfio.op[MS_VFIO_GET].dirty + at->dev->vfio.op[MS_VFIO_UNMAP_GET].dirty))
 
-#define VFIO_STATE(fn, known, value)					\
+#define VFIO_STATE(fn, measure, known, value)				\
 void fn(const struct metric_at *at)					\
 {									\
-	if (at->dev->has_vfio && at->m->measured[MEASURE_VFIO_STATE] &&	\
+	if (at->dev->has_vfio && at->m->measured[measure] &&		\
 	    at->dev->vfio.knows & (known))				\
 		PUT(at, count(value));					\
 }
 
-VFIO_STATE(vfio_scope, MS_VFIO_KNOWS_SCOPE, at->dev->vfio.opaque != 0)
-VFIO_STATE(vfio_tracking, MS_VFIO_KNOWS_SCOPE, at->dev->vfio.tracking != 0)
-VFIO_STATE(vfio_mappings, MS_VFIO_KNOWS_MAPS, at->dev->vfio.maps)
-VFIO_STATE(vfio_available, MS_VFIO_KNOWS_AVAIL, at->dev->vfio.avail)
+VFIO_STATE(vfio_pinned, MEASURE_VFIO_PINNED, MS_VFIO_KNOWS_PINNED, at->dev->vfio.pinned)
+VFIO_STATE(vfio_scope, MEASURE_VFIO_STATE, MS_VFIO_KNOWS_SCOPE, at->dev->vfio.opaque != 0)
+VFIO_STATE(vfio_tracking, MEASURE_VFIO_STATE, MS_VFIO_KNOWS_SCOPE, at->dev->vfio.tracking != 0)
+VFIO_STATE(vfio_mappings, MEASURE_VFIO_STATE, MS_VFIO_KNOWS_MAPS, at->dev->vfio.maps)
+VFIO_STATE(vfio_available, MEASURE_VFIO_STATE, MS_VFIO_KNOWS_AVAIL, at->dev->vfio.avail)
 
 /* Only the states that it was in. */
 void vfio_states(const struct metric_at *at)
@@ -141,7 +140,14 @@ void vdpa_times(const struct metric_at *at)
 
 DEV_METRIC(vdpa_kicks, has_vdpa, MEASURE_VDPA_KICK, count(at->dev->vdpa.kicks))
 DEV_METRIC(vdpa_callbacks, has_vdpa, MEASURE_VDPA_CALLBACK, count(at->dev->vdpa.callbacks), "callback")
-DEV_METRIC(vdpa_pinned, has_vdpa, MEASURE_VDPA_PINNED, count(4096 * at->dev->vdpa.pinned_pages))
+
+void vdpa_pinned(const struct metric_at *at)
+{
+	const struct model_dev *d = at->dev;
+
+	if (d->has_vdpa && at->m->measured[MEASURE_VDPA_PINNED] && d->vdpa.knows_pinned)
+		PUT(at, count(4096 * d->vdpa.pinned_pages));
+}
 
 /* What vringh translates by a table of which no device is known has no address space. */
 static const char *asid(const struct model_dev *d, int i)

@@ -23,6 +23,7 @@ struct collect {
 	struct vm_names *names;
 	const struct model_filter *filter;
 	struct model *m;
+	__u64 ends;			/* since when the end of a VM is hooked; 0: it is not */
 };
 
 static bool wanted(const struct model_filter *filter, const struct model_vm *vm)
@@ -80,7 +81,7 @@ static int by_id(const void *a, const void *b)
 }
 
 /*
- * Where the end of a VM is not hooked, that its owner is gone is written down as
+ * Where the end of a VM is not hooked, or was not all the time, that its owner is gone is written down as
  * its end, so that it is forgotten in time like others.
  */
 static void mark_dead(struct collect *c, struct model_vm *vm)
@@ -88,7 +89,7 @@ static void mark_dead(struct collect *c, struct model_vm *vm)
 	int fd = bpf_host_map(c->host, "ms_vms"), ids = bpf_host_map(c->host, "ms_vm_ids");
 	__u64 id;
 
-	if (vm->alive || vm->info.died_ns || bpf_host_has(c->host, "vm_destroy"))
+	if (vm->alive || vm->info.died_ns || (c->ends && vm->info.checked_ns >= c->ends))
 		return;
 	vm->info.died_ns = c->m->now_ns;
 	bpf_map_update_elem(fd, &vm->id, &vm->info, BPF_EXIST);
@@ -194,7 +195,7 @@ static void read_self(const struct bpf_host *host, struct model *m)
 int model_sample(struct bpf_host *host, struct vm_names *names,
 		 const struct model_filter *filter, struct model *m)
 {
-	struct collect c = { host, names, filter, m };
+	struct collect c = { host, names, filter, m, bpf_host_ends(host) };
 	struct model_who who = { names, filter, 0 };
 	size_t kept = 0;
 	__u64 last = 0;
@@ -213,6 +214,7 @@ int model_sample(struct bpf_host *host, struct vm_names *names,
 				     m->measured[MEASURE_LOG_GET];
 	m->page_part = bpf_host_page_part(host);
 
+	bpf_host_count_missed(host);
 	bpf_host_discover(host);
 	err = bpf_host_walk(host, "ms_vms", sizeof(struct ms_vm), collect_vm, &c);
 	if (err && err != -ENOENT)

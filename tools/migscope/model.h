@@ -209,6 +209,12 @@ struct model {
 	size_t probes;
 };
 
+/* Is it known how long it took? The kernel's own type1 does not say what of an unmap its bitmap was. */
+static inline bool model_vfio_timed(const struct model *m, enum ms_vfio_op op)
+{
+	return op != MS_VFIO_UNMAP_GET || m->measured[MEASURE_VFIO_DIRTY];
+}
+
 struct bpf_host;
 struct vm_names;
 

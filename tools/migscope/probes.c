@@ -71,7 +71,7 @@ static const struct probe table[] = {
 	{ IOTLB, "iotlb_files", "vhost_iotlb.iter", "ms_iotlb_files", PROBE_ITER, "task_file", "vhost", 0,
 	  false, "devices that had a table before us (they appear at their first miss or message)" },
 	{ IOTLB, "iotlb_miss_event", "vhost_iotlb.vhost", "ms_iotlb_miss_event", PROBE_TRACEPOINT,
-	  "vhost_miss", "vhost", 8, false, NULL, "iotlb_miss" },
+	  "vhost_miss", "vhost", 9, false, NULL, "iotlb_miss" },
 	{ IOTLB, "iotlb_wake_event", "vhost_iotlb.vhost", "ms_iotlb_wake_event", PROBE_TRACEPOINT,
 	  "vhost_wake", "vhost", 4, false, NULL, "" },
 	{ IOTLB, "iotlb_miss", "vhost_iotlb.fentry", "ms_iotlb_miss", PROBE_FENTRY,
@@ -132,6 +132,8 @@ static const struct probe table[] = {
 	  "vfio_rw", TYPE1, 6, false, NULL, "vfio_rw_begin,vfio_rw_end" },
 	{ VFIO, "vfio_state", "vfio_sim.events", "ms_vfio_mig_event", PROBE_TRACEPOINT,
 	  "vfio_sim_state", "vfio_sim", 7, false, "migration states of devices", "" },
+	{ VFIO, "vfio_mig_close", "vfio_sim.events", "ms_vfio_mig_close_event", PROBE_TRACEPOINT,
+	  "vfio_sim_close", "vfio_sim", 1, false, "the end of a device that can migrate", "" },
 	{ VFIO, "vfio_open", "vfio.fentry", "ms_vfio_open", PROBE_FENTRY,
 	  "vfio_iommu_type1_open", TYPE1, 1, false, "containers before their first call" },
 	{ VFIO, "vfio_release", "vfio.fentry", "ms_vfio_release", PROBE_FENTRY,
@@ -176,6 +178,8 @@ static const struct probe table[] = {
 	  "vdpa_get_config", VDPA, 4, false, "configuration read" },
 	{ VDPA, "vdpa_get_config_end", "vdpa.fentry", "ms_vdpa_get_config_end", PROBE_FENTRY,
 	  "vdpa_get_config", VDPA, 4, false, "configuration read" },
+	{ VDPA, "vhost_vdpa_open", "vhost_vdpa.events", "ms_vdpa_open_event", PROBE_TRACEPOINT,
+	  "vhost_vdpa_open", VHOST_VDPA, 1, false, NULL, "vdpa_open" },
 	{ VDPA, "vhost_vdpa_message", "vhost_vdpa.events", "ms_vdpa_message_event", PROBE_TRACEPOINT,
 	  "vhost_vdpa_message", VHOST_VDPA, 5, false, NULL, "vdpa_message_begin,vdpa_message_end" },
 	{ VDPA, "vhost_vdpa_map", "vhost_vdpa.events", "ms_vdpa_map_event", PROBE_TRACEPOINT,
@@ -196,6 +200,8 @@ static const struct probe table[] = {
 	  "vhost_vdpa_process_iotlb_msg", VHOST_VDPA, 3, false, "messages about memory, memory pinned" },
 	{ VDPA, "vdpa_message_end", "vhost_vdpa.fentry", "ms_vdpa_message_end", PROBE_FENTRY,
 	  "vhost_vdpa_process_iotlb_msg", VHOST_VDPA, 3, false, "messages about memory, memory pinned" },
+	{ VDPA, "vdpa_open", "vhost_vdpa.fentry", "ms_vdpa_open", PROBE_FENTRY,
+	  "vhost_vdpa_open", VHOST_VDPA, 2, false, "whose a device is before its first message" },
 	{ VDPA, "vdpa_close", "vhost_vdpa.fentry", "ms_vdpa_close", PROBE_FENTRY,
 	  "vhost_vdpa_release", VHOST_VDPA, 2, false, "memory pinned" },
 	{ VDPA, "vdpa_kick", "vhost_vdpa.fentry", "ms_vdpa_kick", PROBE_FENTRY,
@@ -223,7 +229,7 @@ struct probe *probes_new(size_t *n)
 
 bool probe_is_idle(const struct probe *p)
 {
-	return p->state == PROBE_WAITING && strcmp(p->module, "kvm");
+	return p->state == PROBE_WAITING && !p->let_go && strcmp(p->module, "kvm");
 }
 
 bool probe_is_wanted(const struct probe *p)

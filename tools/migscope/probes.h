@@ -43,6 +43,7 @@ struct probe {
 	/* filled by bpf_host */
 	enum probe_state state;
 	int err;		/* errno when refused */
+	bool let_go;		/* it waits because it was asked to (migscope release) */
 	char why[200];		/* in words; empty when attached */
 };
 
@@ -51,7 +52,8 @@ struct probe *probes_new(size_t *n);
 
 /*
  * Waits for a module that nobody has loaded, so that there is nothing it could miss:
- * there are hosts without vhost. KVM is another matter: without it there is no VM.
+ * there are hosts without vhost. KVM is another matter: without it there is no VM; and so is
+ * one that was let go, and is there.
  */
 bool probe_is_idle(const struct probe *p);
 

@@ -440,7 +440,7 @@ static int put_lost(struct recording *r, const struct model *m)
 
 	for (int i = MS_SELF_VMS_FULL; i <= MS_SELF_PUSH_FULL; i++)
 		lost += m->self[i];
-	lost += m->self[MS_SELF_DEVS_FULL] + m->self[MS_SELF_THREADS_FULL];
+	lost += m->self[MS_SELF_DEVS_FULL] + m->self[MS_SELF_THREADS_FULL] + m->self[MS_SELF_MISSED];
 	if (lost == r->lost)
 		return 0;
 	snprintf(what, sizeof(what), "%llu events could not be counted", lost - r->lost);

@@ -321,6 +321,7 @@ int render_json(FILE *out, const struct model *m, bool final)
 		[MS_SELF_DEVS_FULL] = "devices",
 		[MS_SELF_ARGS_UNREAD] = "arguments",
 		[MS_SELF_THREADS_FULL] = "threads",
+		[MS_SELF_MISSED] = "missed",
 	};
 	struct json_object *o = json_object_new_object(), *list;
 	char time[40];

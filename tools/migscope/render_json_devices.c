@@ -67,7 +67,8 @@ static struct json_object *vfio_op_object(const struct model *m, enum ms_vfio_op
 		json_add_u64(o, "bytes", s->bytes);
 	if (bitmap && m->measured[MEASURE_VFIO_DIRTY])
 		json_add_u64(o, "dirty_pages", s->dirty);
-	json_add_time_hist(o, "time", &s->time);
+	if (model_vfio_timed(m, op))
+		json_add_time_hist(o, "time", &s->time);
 	return o;
 }
 
@@ -89,7 +90,7 @@ static struct json_object *vfio_object(const struct model *m, const struct model
 			json_add(o, key[i], vfio_op_object(m, i, &v->op[i]));
 	if (m->measured[MEASURE_VFIO_DIRTY])
 		json_add_u64(o, "runs", v->runs);
-	if (m->measured[MEASURE_VFIO_PINNED])
+	if (m->measured[MEASURE_VFIO_PINNED] && (v->knows & MS_VFIO_KNOWS_PINNED))
 		json_add_u64(o, "pinned_pages", v->pinned);
 	if (!m->measured[MEASURE_VFIO_STATE])
 		return o;
@@ -158,7 +159,7 @@ static struct json_object *vdpa_object(const struct model *m, const struct model
 		json_add_u64(o, "mapped_pages", v->mapped_pages);
 		json_add_u64(o, "runs", v->runs);
 	}
-	if (m->measured[MEASURE_VDPA_PINNED]) {
+	if (m->measured[MEASURE_VDPA_PINNED] && v->knows_pinned) {
 		json_add_u64(o, "pinned_pages", v->pinned_pages);
 		if (v->pinned_limit)
 			json_add_u64(o, "pinned_limit_pages", v->pinned_limit);

@@ -445,6 +445,7 @@ void render_not_measured(FILE *out, const struct model *m)
 		{ MS_SELF_DEVS_FULL, "times a device or a container did not fit into our map" },
 		{ MS_SELF_ARGS_UNREAD, "calls whose arguments could not be read" },
 		{ MS_SELF_THREADS_FULL, "waits of threads that found no room" },
+		{ MS_SELF_MISSED, "events met one of our programs at work already" },
 	};
 
 	for (size_t i = 0; i < m->probes; i++)

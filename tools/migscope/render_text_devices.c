@@ -115,11 +115,12 @@ static void put_vfio(FILE *out, const struct dev_row *r)
 
 		if (!r->m->measured[model_vfio_measure(i)] || !calls)
 			continue;
-		fprintf(out, "%s %llu %s in %s", comma, calls, vfio_op[i],
-			text_duration(buf, sizeof(buf), ns));
+		fprintf(out, "%s %llu %s", comma, calls, vfio_op[i]);
+		if (model_vfio_timed(r->m, i))
+			fprintf(out, " in %s", text_duration(buf, sizeof(buf), ns));
 		comma = ",";
 	}
-	if (r->m->measured[MEASURE_VFIO_PINNED])
+	if (r->m->measured[MEASURE_VFIO_PINNED] && (v->knows & MS_VFIO_KNOWS_PINNED))
 		fprintf(out, "%s %lld pages pinned", comma, v->pinned);
 	if (r->m->measured[MEASURE_VFIO_STATE] && (v->knows & MS_VFIO_KNOWS_SCOPE) && v->tracking)
 		fputs(v->opaque ? ", everything counts as dirty" : ", tracking", out);
@@ -179,7 +180,8 @@ static void put_vdpa(FILE *out, const struct dev_row *r)
 	const char *comma = "";
 
 	for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++) {
-		if (!r->m->measured[part[i].measure])
+		if (!r->m->measured[part[i].measure] ||
+		    (part[i].measure == MEASURE_VDPA_PINNED && !v->knows_pinned))
 			continue;
 		fprintf(out, "%s %llu %s", comma, part[i].n, part[i].what);
 		comma = ",";
@@ -286,7 +288,7 @@ static void report_vfio(FILE *out, const struct model *m, const struct model_dev
 		fprintf(out, "  mappings: %u, %u more can be made\n", v->maps, v->avail);
 	else if (m->measured[MEASURE_VFIO_STATE] && (v->knows & MS_VFIO_KNOWS_AVAIL))
 		fprintf(out, "  mappings that can still be made: %u\n", v->avail);
-	if (m->measured[MEASURE_VFIO_PINNED])
+	if (m->measured[MEASURE_VFIO_PINNED] && (v->knows & MS_VFIO_KNOWS_PINNED))
 		fprintf(out, "  pages that devices hold: %lld\n", v->pinned);
 	if (m->measured[MEASURE_VFIO_STATE] && (v->knows & MS_VFIO_KNOWS_SCOPE))
 		fprintf(out, "  dirty tracking is %s; %s\n", v->tracking ? "on" : "off",
@@ -297,7 +299,10 @@ static void report_vfio(FILE *out, const struct model *m, const struct model_dev
 
 		if (!m->measured[model_vfio_measure(i)] || !(s->calls || s->errors))
 			continue;
-		text_time_hist(out, vfio_op[i], &s->time);
+		if (model_vfio_timed(m, i))
+			text_time_hist(out, vfio_op[i], &s->time);
+		else
+			fprintf(out, "  %s: %llu\n", vfio_op[i], s->calls);
 		fprintf(out, "    %llu pages", s->pages);
 		if (i >= MS_VFIO_GET)
 			fprintf(out, ", %llu bytes", s->bytes);
@@ -338,7 +343,7 @@ static void report_vdpa(FILE *out, const struct model *m, const struct model_dev
 		fprintf(out, "  kicks: %llu\n", v->kicks);
 	if (m->measured[MEASURE_VDPA_CALLBACK])
 		fprintf(out, "  callbacks: %llu\n", v->callbacks);
-	if (m->measured[MEASURE_VDPA_PINNED]) {
+	if (m->measured[MEASURE_VDPA_PINNED] && v->knows_pinned) {
 		fprintf(out, "  pages pinned: %llu", v->pinned_pages);
 		if (v->pinned_limit)
 			fprintf(out, " of at most %llu", v->pinned_limit);

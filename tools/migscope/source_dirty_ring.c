@@ -203,15 +203,36 @@ static struct ms_push *read_pushes(const struct bpf_host *host)
 	return push;
 }
 
+/*
+ * The same, with the sums of the VMs that it belongs to: what a ring that ends meanwhile counted
+ * would be in both or in none.
+ */
+static struct ms_push *read_exact(const struct rings *r)
+{
+	int fd = bpf_host_map(r->host, "ms_ring_vms");
+	struct ms_push *push = NULL;
+	struct ms_ring_vm sum;
+	__u64 before;
+	int try = 0;
+
+	do {
+		free(push);
+		before = bpf_host_self(r->host, MS_SELF_RING_CHANGES);
+		push = read_pushes(r->host);
+		for (size_t i = 0; i < r->m->vms; i++)
+			r->m->vm[i].pushes_exact = bpf_map_lookup_elem(fd, &r->m->vm[i].id, &sum) ?
+						   0 : sum.pushes_seen;
+	} while (push && bpf_host_self(r->host, MS_SELF_RING_CHANGES) != before && ++try < READ_TRIES);
+	return push;
+}
+
 /* Exact mode: what the table of pushes says of each VM and of its living rings. */
 static int add_exact(const struct rings *r)
 {
-	struct ms_push *push = read_pushes(r->host);
+	struct ms_push *push = read_exact(r);
 
 	if (!push)
 		return -EIO;
-	for (size_t i = 0; i < r->m->vms; i++)
-		r->m->vm[i].pushes_exact = r->m->vm[i].ring.pushes_seen;
 	for (size_t k = 0; k < MS_PUSH_SLOTS; k++) {
 		struct model_vm *vm = push[k].ring > MS_PUSH_TAKEN ? model_vm(r->m, push[k].vm) : NULL;
 		__u32 used_max = ms_push_used_max(&push[k]);

@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#define SETTLED_NS	1000000000ULL	/* after which a device that is there can be found */
 
 static void measures(const struct bpf_host *host, bool *measured)
 {
@@ -58,10 +61,22 @@ static int add_vdpa(unsigned long long id, const void *value, void *arg)
 	return 0;
 }
 
-/* Names a device; false if it is not one that was asked for. */
-static bool name_vdpa(const struct model_who *who, struct model_dev *d)
+/*
+ * Is it on the bus? Its end is not seen while its module is let go, or where it cannot be
+ * hooked. Where there is no sysfs it cannot be told.
+ */
+static bool is_on_bus(const char *name)
 {
-	const struct ms_owner *owner = &d->vdpa.owner;
+	char path[sizeof("/sys/bus/vdpa/devices/") + MS_FILE_LEN];
+
+	snprintf(path, sizeof(path), "/sys/bus/vdpa/devices/%s", name);
+	return !access(path, F_OK) || access("/sys/bus", F_OK);
+}
+
+/* Names a device; false if it is not one that was asked for. */
+static bool name_vdpa(struct bpf_host *host, const struct model_who *who, struct model_dev *d)
+{
+	struct ms_owner *owner = &d->vdpa.owner;
 	char name[MS_FILE_LEN + 1] = "";
 	bool wanted = false;
 
@@ -75,6 +90,11 @@ static bool name_vdpa(const struct model_who *who, struct model_dev *d)
 		d->pid = 0;
 		wanted = !who->filter->pid && !who->filter->name;
 	}
+	/* an event may come before the device is where it can be found */
+	if (!owner->died_ns && d->has_vdpa && who->now_ns > owner->seen_ns + SETTLED_NS && !is_on_bus(name)) {
+		owner->died_ns = who->now_ns;
+		bpf_map_update_elem(bpf_host_map(host, "ms_vdpas"), &d->id, &d->vdpa, BPF_EXIST);
+	}
 	/* it outlives whoever had it open */
 	d->alive = !owner->died_ns;
 	return wanted;
@@ -86,7 +106,7 @@ static int devices(struct bpf_host *host, const struct model_who *who, struct mo
 	int err = bpf_host_walk(host, "ms_vdpas", sizeof(struct ms_vdpa), add_vdpa, &visit);
 
 	for (size_t i = 0; i < m->devs;)
-		if ((m->dev[i].has_vdpa || m->dev[i].has_spaces) && !name_vdpa(who, &m->dev[i]))
+		if ((m->dev[i].has_vdpa || m->dev[i].has_spaces) && !name_vdpa(host, who, &m->dev[i]))
 			model_dev_drop(m, &m->dev[i]);
 		else
 			i++;

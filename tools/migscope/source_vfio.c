@@ -63,9 +63,6 @@ static bool name_container(struct bpf_host *host, const struct model_who *who, s
 	bool wanted = model_dev_name(who, d, owner, "container", false);
 
 	d->number = vm_names_number(who->names, d->id, d->pid, "container");
-	/* pins from before we came may be let go now */
-	if (d->vfio.pinned < 0)
-		d->vfio.pinned = 0;
 	/* where its end is not hooked it is written down, so that it is forgotten in time */
 	if (!d->alive && !owner->died_ns) {
 		owner->died_ns = who->now_ns;
