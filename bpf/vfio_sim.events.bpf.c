@@ -80,9 +80,9 @@ int BPF_PROG(ms_vfio_mig_event, const char *device, u32 protocol, u32 from, u32 
 		ms_hist_add(&v->time, duration);
 	}
 	/* what it did before somebody had it open, or between two times, belongs to nobody */
-	if (v->owner.died_ns)
+	if (v->owner.died_ns) {
 		v->owner.died_ns = 0;
-	else if (v->since_ns && from < MS_VFIO_STATES) {
+	} else if (v->since_ns && from < MS_VFIO_STATES) {
 		/* the verifier does not follow the comparison to what is added below */
 		barrier_var(from);
 		__sync_fetch_and_add(&v->in_ns[from & (MS_VFIO_STATES - 1)], stayed);

@@ -26,8 +26,10 @@ static inline void vdpa_op_end(const struct vdpa_device *vdev, enum vdpa_op op,
 }
 
 /* A negative result is an error. Features are none, whatever their highest bit is. */
-#define vdpa_op_result(result)							\
-	((s64)(is_signed_type(typeof(result)) ? (result) : (result) & S64_MAX))
+static inline s64 vdpa_op_result(s64 result, bool can_fail)
+{
+	return can_fail ? result : result & S64_MAX;
+}
 
 /*
  * @method is a member's name: it takes no parentheses.
@@ -39,7 +41,9 @@ static inline void vdpa_op_end(const struct vdpa_device *vdev, enum vdpa_op op,
 	u64 ask_since = vdpa_op_begin();					\
 	__auto_type ask_result = ask_vdev->config->method(ask_vdev, ##__VA_ARGS__); \
 										\
-	vdpa_op_end(ask_vdev, VDPA_OP_##method, vdpa_op_result(ask_result), ask_since); \
+	vdpa_op_end(ask_vdev, VDPA_OP_##method,					\
+		    vdpa_op_result(ask_result, is_signed_type(typeof(ask_result))), \
+		    ask_since);							\
 	ask_result;								\
 })
 
