@@ -270,8 +270,13 @@ static __always_inline struct ms_vdpa *ms_vdpa_next(const struct vdpa_device *vd
 		return NULL;
 	was = *found;
 	v = ms_vdpa_make(vdev, &id);
-	if (!v || bpf_map_update_elem(&ms_vdpa_ids, &key, &id, BPF_EXIST)) {
+	if (!v) {
 		ms_self_add(MS_SELF_DEVS_FULL, 1);
+		return NULL;
+	}
+	/* it went just now */
+	if (bpf_map_update_elem(&ms_vdpa_ids, &key, &id, BPF_EXIST)) {
+		bpf_map_delete_elem(&ms_vdpas, &id);
 		return NULL;
 	}
 	for (u32 i = 0; i < MS_VDPA_SPACES; i++) {

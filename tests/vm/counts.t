@@ -24,7 +24,7 @@ watch_first stat -j 0.3 -s dirty_log
 if [ "$(sample '[.not_measured[] | select(.probe | startswith("log_toggle"))]')" = '[]' ]; then
 	kvm_logged_slots
 else
-	skip "the switching of logging cannot be seen here" 1
+	skip 1 "the switching of logging cannot be seen here"
 fi
 watch_end
 

@@ -232,4 +232,19 @@ wait $inside
 is "a VM outside: its pushes are counted from where we came in" \
    "$(sample '[.vms[].dirty_ring.reset_entries] | add')" "$(truth out '.vms[0].since_barrier.reset_entries')"
 
+# --- a program that meets itself at work is not run, and that is counted
+if [ -e /sys/module/vdpa ]; then
+	watch_first --target vdpa_status_begin=htab_map_update_elem stat -j 0.3 -s vdpa
+	bpftool map create "/sys/fs/bpf/met$$" type hash key 4 value 4 entries 8 name met
+	for i in 1 2 3; do
+		bpftool map update pinned "/sys/fs/bpf/met$$" key 0 0 0 "$i" value 0 0 0 0
+	done
+	sleep 1
+	is "a program that meets itself: what it missed" "$(sample .lost.missed)" 3
+	watch_end
+	rm "/sys/fs/bpf/met$$"
+else
+	skip 1 "no program here that meets itself"
+fi
+
 done_testing

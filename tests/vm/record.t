@@ -12,10 +12,10 @@ load_kvm
 record() { "$migscope" record "$@" >"$TAP_TMP/out" 2>"$TAP_TMP/err"; }
 of() { "$migscope" report -j "$TAP_TMP/$1" 2>>"$TAP_TMP/err" | jq -c "$2"; }
 
-# --- two at once, while a command runs
+# --- two at once, while a command runs; larger than a display's memory, whose logging is no migration
 record -o "$TAP_TMP/two.db" -i 100ms -- sh -c "
-	'$kvmload' -c 2 -s 1024 -n 4000 -P 2 --force-full --name loud -r 4000 >'$TAP_TMP/loud.truth' &
-	'$kvmload' -c 1 -s 4096 -n 3000 -P 2 --name calm -r 4000 >'$TAP_TMP/calm.truth'
+	'$kvmload' -c 2 -s 1024 -n 4000 -P 2 --memory 96M --force-full --name loud -r 4000 >'$TAP_TMP/loud.truth' &
+	'$kvmload' -c 1 -s 4096 -n 3000 -P 2 --memory 96M --name calm -r 4000 >'$TAP_TMP/calm.truth'
 	wait; sleep 0.3; exit 7"
 is "the command's status is ours" "$?" 7
 is "it is complete" "$(of two.db '[.recording.complete, .recording.ended]')" '[1,"the command ended"]'

@@ -9,7 +9,8 @@
 load_kvm
 
 # --- a known workload, whose end is waited at
-load ring --mode ring --vcpus 2 --ring-size 1024 --pages 3000 --passes 2 --force-full --name "ring$$" --wait-start --hold
+# larger than the memory of a display, whose logging is no migration
+load ring --mode ring --vcpus 2 --ring-size 1024 --pages 3000 --passes 2 --memory 96M --force-full --name "ring$$" --wait-start --hold
 load_to ring start
 serve --keep 10s
 for path in -/healthy -/ready; do

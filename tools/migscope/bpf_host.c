@@ -181,8 +181,7 @@ __u64 bpf_host_self(const struct bpf_host *host, enum ms_self what)
 	return n;
 }
 
-/* How often the program of a probe was not run because it ran already; 0: not known. */
-static __u64 count_missed(const struct bpf_host *host, size_t i)
+__u64 host_missed(const struct bpf_host *host, size_t i)
 {
 	struct bpf_prog_info info = { 0 };
 	struct bpf_link_info link = { 0 };
@@ -209,7 +208,7 @@ void bpf_host_count_missed(struct bpf_host *host)
 	int fd = bpf_host_map(host, "ms_self");
 
 	for (size_t i = 0; i < host->probes; i++) {
-		__u64 n = count_missed(host, i);
+		__u64 n = host_missed(host, i);
 
 		/* less: it is another program, of a module that came back */
 		more += n > host->missed[i] ? n - host->missed[i] : 0;

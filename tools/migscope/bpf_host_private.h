@@ -58,6 +58,9 @@ bool host_wants(const struct bpf_host *host, const struct probe *p, const char *
 /* Is a map of that name filled by what is asked for? Large ones are not made where nothing does. */
 bool host_needs_map(const struct bpf_host *host, const char *name);
 
+/* How often the program of probe @i was not run because it ran already; 0: not known. */
+__u64 host_missed(const struct bpf_host *host, size_t i);
+
 /*
  * Since when ends are hooked, in @config: what is not attached is not, what was not hooked so
  * far is from @now_ns on (CLOCK_MONOTONIC).

@@ -315,8 +315,10 @@ static bool take_over(struct bpf_host *host)
 
 		kept_path(host, "links", p->program, path);
 		host->link[i] = access(path, F_OK) ? NULL : bpf_link__open(path);
-		if (host->link[i])
-			p->state = PROBE_ATTACHED;
+		if (!host->link[i])
+			continue;
+		p->state = PROBE_ATTACHED;
+		host->missed[i] = host_missed(host, i);
 	}
 	/* somebody may have taken the pins of some away */
 	host_ends(host, &config, 0);
