@@ -203,6 +203,7 @@ int main(int argc, char **argv)
 		strcpy(dev[i].dev, dev_name[i]);
 	}
 	dev[0].has_iotlb = dev[1].has_vfio = dev[2].has_mig = dev[3].has_mig = true;
+	dev[1].vfio.knows = MS_VFIO_KNOWS_PINNED;
 	/* nothing has both; here it shows that they are told apart */
 	dev[0].has_vdpa = dev[0].has_spaces = true;
 	dev[0].vdpa.space[0] = dev[0].vdpa.space[1] = (struct ms_vdpa_space){ .table = 1, .own = 1 };
