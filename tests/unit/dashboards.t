@@ -56,9 +56,16 @@ is "every rule evaluates" "$(prometheus_evaluated)" ''
 rules=$(curl -sf "$prometheus_url/api/v1/rules")
 num "every rule is there" "$(jq '[.data.groups[].rules[]] | length' <<<"$rules")" -eq \
 	"$(grep -c '^ *- \(record\|alert\):' dashboards/prometheus/rules.yml dashboards/prometheus/alerts.yml | awk -F: '{ n += $2 } END { print n }')"
-# of the workload: rings half full, exits, stalls of seconds, GETs of a quarter of a second
-is "what fires is what should" "$(jq -c '[.data.groups[].rules[] | select(.state == "firing") | .name] | sort' <<<"$rules")" \
-	'["MigscopeBitmapSyncSlow","MigscopeBlind","MigscopeDeviceAllDirty","MigscopeEventsLost","MigscopeForecastDiverges","MigscopeForecastDowntime","MigscopeGuestStalled","MigscopeMappingsNearLimit","MigscopeRingFull","MigscopeSeriesDropped"]'
+# of the workload: rings half full, exits, stalls of seconds, GETs of a quarter of a second; on a busy
+# machine a scrape may be late, and its target down until the next
+should='["MigscopeBitmapSyncSlow","MigscopeBlind","MigscopeDeviceAllDirty","MigscopeEventsLost","MigscopeForecastDiverges","MigscopeForecastDowntime","MigscopeGuestStalled","MigscopeMappingsNearLimit","MigscopeRingFull","MigscopeSeriesDropped"]'
+for ((i = 0; i < 60; i++)); do
+	fires=$(curl -sf "$prometheus_url/api/v1/rules" |
+		jq -c '[.data.groups[].rules[] | select(.state == "firing") | .name] | sort')
+	[ "$fires" != "$should" ] || break
+	sleep 0.5
+done
+is "what fires is what should" "$fires" "$should"
 kill "${exporters[@]}"
 wait "${exporters[@]}" 2>/dev/null
 done_testing
