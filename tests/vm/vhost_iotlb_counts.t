@@ -24,11 +24,7 @@ printf '%s\n' translate_desc iotlb_access_ok >"$trace/set_ftrace_filter"
 echo function >"$trace/current_tracer"
 load client -hold -denied -kvm -name guest=web,debug-threads=on
 load_to client start
-watch -x stat -j 0.5
-for ((i = 0; i < 300; i++)); do
-	[ ! -s "$TAP_TMP/watch" ] || break
-	sleep 0.1
-done
+watch_first -x stat -j 0.5
 is "no device yet" "$(sample '.devices | length')" 0
 load_go client
 load_to client middle
