@@ -85,21 +85,20 @@ static __always_inline bool ms_vfio_args(void *to, u32 size, unsigned long from)
 	return false;
 }
 
-/* Pages that a bitmap of @size bytes of memory covers. */
-static __always_inline u64 ms_vfio_bitmap(struct ms_vfio_stat *s, u64 size, u64 pgsize, s64 ret)
+/* A bitmap of @size bytes of memory; was it written? */
+static __always_inline bool ms_vfio_bitmap(struct ms_vfio_stat *s, u64 size, u64 pgsize, s64 ret)
 {
 	u64 pages = pgsize ? size / pgsize : 0;
 
-	if (ret >= 0)
-		__sync_fetch_and_add(&s->bytes, (pages + 63) / 64 * 8);
-	return pages;
+	if (!ms_vfio_count_untimed(s, ret, pages))
+		return false;
+	__sync_fetch_and_add(&s->bytes, (pages + 63) / 64 * 8);
+	return true;
 }
 
 static __always_inline void ms_vfio_unmapped(struct ms_vfio *v, unsigned long arg, s64 ret, u64 ns)
 {
 	struct ms_uapi_unmap unmap = {};
-	struct ms_vfio_stat *s = &v->op[MS_VFIO_UNMAP_GET];
-	u64 pages;
 
 	if (!ms_vfio_args(&unmap, 24, arg))
 		return;
@@ -109,16 +108,12 @@ static __always_inline void ms_vfio_unmapped(struct ms_vfio *v, unsigned long ar
 	    !ms_vfio_args(&unmap.bitmap, sizeof(unmap.bitmap), arg + 24))
 		return;
 	/* what of the time went to the bitmap nobody says */
-	pages = ms_vfio_bitmap(s, unmap.size, unmap.bitmap.pgsize, ret);
-	__sync_fetch_and_add(ret < 0 ? &s->errors : &s->calls, 1);
-	if (ret >= 0)
-		__sync_fetch_and_add(&s->pages, pages);
+	ms_vfio_bitmap(&v->op[MS_VFIO_UNMAP_GET], unmap.size, unmap.bitmap.pgsize, ret);
 }
 
 static __always_inline void ms_vfio_dirty(struct ms_vfio *v, unsigned long arg, s64 ret, u64 ns)
 {
 	struct ms_uapi_dirty dirty = {};
-	u64 pages;
 
 	if (!ms_vfio_args(&dirty, 8, arg))
 		return;
@@ -127,8 +122,8 @@ static __always_inline void ms_vfio_dirty(struct ms_vfio *v, unsigned long arg, 
 	} else if (dirty.flags & VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP) {
 		ms_vfio_count(&v->op[MS_VFIO_STOP], ret, 0, ns);
 	} else if (ms_vfio_args(&dirty, sizeof(dirty), arg)) {
-		pages = ms_vfio_bitmap(&v->op[MS_VFIO_GET], dirty.size, dirty.bitmap.pgsize, ret);
-		ms_vfio_count(&v->op[MS_VFIO_GET], ret, pages, ns);
+		if (ms_vfio_bitmap(&v->op[MS_VFIO_GET], dirty.size, dirty.bitmap.pgsize, ret))
+			ms_hist_add(&v->op[MS_VFIO_GET].time, ns);
 	}
 }
 

@@ -181,16 +181,22 @@ static __always_inline struct ms_vfio *ms_vfio_get(const void *iommu)
 	return ms_vfio_by_id(ms_vfio_new(key, task));
 }
 
-/* One call, with what it was about. */
-static __always_inline void ms_vfio_count(struct ms_vfio_stat *s, s64 err, u64 pages, u64 ns)
+/* One call, with what it was about, of which the time is not known; did it succeed? */
+static __always_inline bool ms_vfio_count_untimed(struct ms_vfio_stat *s, s64 err, u64 pages)
 {
 	if (err < 0) {
 		__sync_fetch_and_add(&s->errors, 1);
-		return;
+		return false;
 	}
 	__sync_fetch_and_add(&s->calls, 1);
 	__sync_fetch_and_add(&s->pages, pages);
-	ms_hist_add(&s->time, ns);
+	return true;
+}
+
+static __always_inline void ms_vfio_count(struct ms_vfio_stat *s, s64 err, u64 pages, u64 ns)
+{
+	if (ms_vfio_count_untimed(s, err, pages))
+		ms_hist_add(&s->time, ns);
 }
 
 /* What the kernel's own type1 says of its state; another one has other fields. */
