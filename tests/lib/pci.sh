@@ -7,6 +7,7 @@
 #	pci_functions VENDOR DEVICE	their addresses
 #	pci_mirror		the e1000e at the other end of the wire sends back what comes
 #	pci_mirror_stop		until then
+#	wire_up NIC [WORD...]	of ip link set: nothing goes out of it but what a test sends
 #	pins_left		pages pinned for good less those let go, in the whole machine
 
 pci_mirror=''
@@ -18,13 +19,20 @@ pci_functions() {
 	done
 }
 
+# An interface that comes up looks for IPv6 routers, some seconds later.
+wire_up() {
+	local ipv6=/proc/sys/net/ipv6/conf/$1/disable_ipv6
+	[ ! -e "$ipv6" ] || echo 1 >"$ipv6"
+	ip link set "$1" up "${@:2}"
+}
+
 pci_mirror() {
 	local nic
 	modprobe e1000e || bail_out "no e1000e"
 	for nic in /sys/class/net/*; do
 		[ "$(basename "$(readlink -f "$nic/device/driver")")" = e1000e ] || continue
 		nic=${nic##*/}
-		ip link set "$nic" up promisc on
+		wire_up "$nic" promisc on
 		for ((tries = 0; tries < 600; tries++)); do
 			[ "$(cat "/sys/class/net/$nic/carrier" 2>/dev/null)" != 1 ] || break
 			sleep 0.1

@@ -40,13 +40,10 @@ vfio_assign() {
 	vfio_assigned+=("$1")
 }
 
-# Nothing goes over the wire but what is sent there.
 vfio_wire() {
-	vfio_ipv6=$(cat /proc/sys/net/ipv6/conf/default/disable_ipv6)
-	echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
 	modprobe virtio_net || bail_out "no virtio_net"
 	vfio_net=$(basename /sys/bus/virtio/drivers/virtio_net/virtio*/net/*)
-	ip link set "$vfio_net" up || bail_out "no card on the wire"
+	wire_up "$vfio_net" || bail_out "no card on the wire"
 }
 
 vfio_stop() {
@@ -59,7 +56,6 @@ vfio_stop() {
 	[ ! -d /sys/module/vfio_probe ] || rmmod vfio_probe
 	if [ -n "$vfio_net" ]; then
 		rmmod virtio_net
-		echo "$vfio_ipv6" >/proc/sys/net/ipv6/conf/default/disable_ipv6
 		vfio_net=''
 	fi
 	modprobe -r -q vfio-pci || :

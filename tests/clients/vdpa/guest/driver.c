@@ -485,6 +485,8 @@ static u32 receive(u32 sent)
 	if (id >= BUFFERS)
 		die_of("a buffer that was not offered", id);
 	at = page_of[id];
+	if (*(volatile u16 *)(page(at) + HEADER + 12) != PROTOCOL)
+		die_of("somebody else's frame on the wire, of such a length", len);
 	n = *(volatile u32 *)(page(at) + HEADER + 14);
 	if (n >= sent)
 		die_of("a frame that was never sent", n);
