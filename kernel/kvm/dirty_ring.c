@@ -51,24 +51,37 @@
 #include <trace/events/kvm_dirty.h>
 
 /*
- * The MMU is called for windows: 64 gfns, aligned by gfn, which is what one call
- * can take and what one page table holds whole.  To be aligned by gfn although
- * it is an offset that an entry has, a page number includes the misalignment of
- * the slot.  With its slot it fits well into 48 bits, a window into 42:
+ * Entries are collected in windows: 64 gfns, a bit of a mask for each.  The MMU is
+ * called for what a page table holds of them, or for each where it cannot take more
+ * at once.  To be aligned by gfn although it is an offset that an entry has, a page
+ * number includes the misalignment of the slot.  With its slot and the epoch, which
+ * is another one in the next reset, it fits into 54 bits, a window into 48:
  *
- *	47      46 .. 32   31 .. 6   5 .. 0
- *	as_id   slot id    window    page
+ *	53 .. 48   47      46 .. 32   31 .. 9   8 .. 6   5 .. 0
+ *	epoch      as_id   slot id    table     window   page
  *
  * A window that was found has a number, by which its mask of pages is known; what
  * is ordered is its key, with the number in the lowest bits.
  */
 #define PAGE_BITS		32
 #define ID_BITS			15
+#define SLOT_BITS		(ID_BITS + 1)
+#define EPOCH_MAX		63
 #define WINDOW_PAGES		BITS_PER_LONG
 #define WINDOW_MASK		(WINDOW_PAGES - 1)
 #define WINDOW_SHIFT		6
 #define NUMBER_BITS		16
-#define SLOT_OF_WINDOW_SHIFT	(PAGE_BITS - WINDOW_SHIFT)
+#define NUMBER_MASK		((1 << NUMBER_BITS) - 1)
+
+#ifdef KVM_LOG_DIRTY_TABLE_PAGES
+#define TABLE_PAGES		KVM_LOG_DIRTY_TABLE_PAGES
+#else
+#define TABLE_PAGES		WINDOW_PAGES
+#endif
+#define TABLE_SHIFT		ilog2(TABLE_PAGES)
+#define TABLE_WINDOWS		(TABLE_PAGES / WINDOW_PAGES)
+#define TABLE_OF_KEY_SHIFT	(NUMBER_BITS + TABLE_SHIFT - WINDOW_SHIFT)
+#define SLOT_OF_TABLE_SHIFT	(PAGE_BITS - TABLE_SHIFT)
 
 /* A digit of the radix sort: 8 KiB of counters order a 512 MiB guest at once. */
 #define DIGIT_BITS_MAX		11
@@ -97,6 +110,7 @@ struct ring_state {
 	u64 nr_reset ____cacheline_aligned_in_smp;
 	u64 nr_rejected;
 	bool mmu_called;
+	u32 epoch;				/* 1 to EPOCH_MAX, from the first reset on */
 
 	struct slot_ref slots[SLOT_CACHE];
 	u32 digit[1 << DIGIT_BITS_MAX];
@@ -104,12 +118,25 @@ struct ring_state {
 	u64 scratch[];				/* see ring_scratch() */
 };
 
-/* Where the windows of a reset are collected; nothing of it outlasts the reset. */
+/* A window that was seen, and its mask: where the next page of it goes. */
+struct recent {
+	u64 window;
+	unsigned long *mask;
+};
+
+/*
+ * Where the windows of a reset are collected.  Nothing of it outlasts the reset: a
+ * window that lies in @recent is of an earlier epoch then.  Once all are collected
+ * @recent is room to sort in; what that leaves there is taken for no window, as a
+ * key is greater than any.
+ */
 struct ring_scratch {
 	unsigned long *mask;			/* by number */
 	u64 *key;				/* in order of appearance: by number */
-	u64 *other;				/* to sort the keys into */
-	u16 *recent;				/* number by the key's lowest bits */
+	union {
+		struct recent *recent;		/* by the window's lowest bits */
+		u64 *other;			/* to sort the keys into */
+	};
 };
 
 /* What one reset did, for the tracepoint. */
@@ -144,7 +171,7 @@ static struct ring_state *ring_state(struct kvm_dirty_ring *ring)
 	return (struct ring_state *)(ring->dirty_gfns + ring->size);
 }
 
-#define SCRATCH_ENTRY	(sizeof(unsigned long) + 2 * sizeof(u64) + sizeof(u16))
+#define SCRATCH_ENTRY	(sizeof(unsigned long) + sizeof(u64) + sizeof(struct recent))
 
 static struct ring_scratch ring_scratch(struct kvm_dirty_ring *ring)
 {
@@ -152,8 +179,7 @@ static struct ring_scratch ring_scratch(struct kvm_dirty_ring *ring)
 
 	s.mask = (unsigned long *)ring_state(ring)->scratch;
 	s.key = (u64 *)(s.mask + ring->size);
-	s.other = s.key + ring->size;
-	s.recent = (u16 *)(s.other + ring->size);
+	s.recent = (struct recent *)(s.key + ring->size);
 	return s;
 }
 
@@ -187,7 +213,7 @@ int kvm_dirty_ring_alloc(struct kvm_dirty_ring *ring, int index, u32 size)
 
 	BUILD_BUG_ON(KVM_MAX_NR_ADDRESS_SPACES > 2);
 	BUILD_BUG_ON(KVM_USER_MEM_SLOTS > 1 << ID_BITS);
-	BUILD_BUG_ON(KVM_MEM_MAX_NR_PAGES + WINDOW_PAGES > 1UL << PAGE_BITS);
+	BUILD_BUG_ON(KVM_MEM_MAX_NR_PAGES + TABLE_PAGES > 1UL << PAGE_BITS);
 	BUILD_BUG_ON(KVM_DIRTY_RING_MAX_ENTRIES > 1 << NUMBER_BITS);
 	BUILD_BUG_ON(WINDOW_PAGES != 1 << WINDOW_SHIFT);
 	BUILD_BUG_ON(offsetof(struct kvm_dirty_gfn, flags) ||
@@ -343,42 +369,49 @@ static const struct slot_ref *find_slot(struct kvm *kvm,
 	ref->memslot = memslot;
 	ref->slot = slot;
 	ref->npages = memslot ? memslot->npages : 0;
-	ref->base = (u64)(as_id << ID_BITS | id) << PAGE_BITS;
+	ref->base = (u64)(state->epoch << SLOT_BITS | as_id << ID_BITS | id) << PAGE_BITS;
 	if (memslot)
-		ref->base += memslot->base_gfn & WINDOW_MASK;
+		ref->base += memslot->base_gfn & (TABLE_PAGES - 1);
 	ref->valid = true;
 	return ref;
 }
 
-static const struct slot_ref *find_window_slot(struct kvm *kvm,
-					       struct ring_state *state, u64 window)
+static const struct slot_ref *find_table_slot(struct kvm *kvm,
+					      struct ring_state *state, u64 table)
 {
-	u32 slot = window >> SLOT_OF_WINDOW_SHIFT;
+	u32 slot = table >> SLOT_OF_TABLE_SHIFT;
 
-	return find_slot(kvm, state, slot >> ID_BITS << 16 |
+	return find_slot(kvm, state, (slot >> ID_BITS & 1) << 16 |
 			 (slot & ((1 << ID_BITS) - 1)));
 }
 
-/*
- * The number of a window.  One that was seen before usually has it already: the
- * numbers are found by the lowest bits of the window, and checked.  Where two
- * windows take turns there, they get new numbers, and the sort brings together
- * what belongs together; the work for an entry is the same whatever user space
- * wrote into it.
- */
-static u32 window_number(const struct ring_scratch *s, struct gathered *g,
-			 u64 window, u32 ring_mask)
+/* What was noted in earlier resets is of no use; where epochs begin anew it has to go. */
+static void begin_epoch(struct kvm_dirty_ring *ring)
 {
-	u16 *recent = &s->recent[window & ring_mask];
-	u32 number = *recent;
-	u64 key;
+	struct ring_state *state = ring_state(ring);
+	u32 i;
 
-	/* What lies there may be left from an earlier reset. */
-	if (number < g->windows && s->key[number] >> NUMBER_BITS == window)
-		return number;
+	if (state->epoch == EPOCH_MAX) {
+		memset(ring_scratch(ring).recent, 0, ring->size * sizeof(struct recent));
+		state->epoch = 0;
+	}
+	state->epoch++;
+	for (i = 0; i < SLOT_CACHE; i++)
+		state->slots[i].valid = false;
+}
 
-	number = g->windows++;
-	key = window << NUMBER_BITS | number;
+/*
+ * A number for a window that has none, or of which another one took the place in @recent.
+ * Where two windows take turns there, they get new numbers, and the sort brings together
+ * what belongs together; the work for an entry is the same whatever user space wrote into
+ * it.
+ */
+static void new_window(const struct ring_scratch *s, struct gathered *g, u64 window,
+		       struct recent *recent)
+{
+	u32 number = g->windows++;
+	u64 key = window << NUMBER_BITS | number;
+
 	if (number) {
 		u64 last = s->key[number - 1];
 
@@ -388,8 +421,8 @@ static u32 window_number(const struct ring_scratch *s, struct gathered *g,
 	}
 	s->key[number] = key;
 	s->mask[number] = 0;
-	*recent = number;
-	return number;
+	recent->window = window;
+	recent->mask = &s->mask[number];
 }
 
 /*
@@ -407,14 +440,14 @@ static u32 gather_span(struct kvm *kvm, struct kvm_dirty_ring *ring,
 	const struct ring_scratch s = ring_scratch(ring);
 	struct kvm_dirty_gfn *begin = &ring->dirty_gfns[at];
 	struct kvm_dirty_gfn *end = begin + count, *entry;
+	const u64 ring_mask = ring->size - 1;
 	u64 cur_head = U64_MAX;			/* harvested, and of no slot */
-	u64 cur_window = U64_MAX;		/* which is none */
 	u64 base = 0, npages = 0;
-	unsigned long *mask = NULL;
 
 	for (entry = begin; entry != end; entry++) {
+		u64 offset, page, window;
+		struct recent *recent;
 		union entry_head head;
-		u64 offset, page;
 
 		/* Pairs with the release of user space. */
 		head.word = smp_load_acquire((u64 *)entry);
@@ -441,12 +474,11 @@ static u32 gather_span(struct kvm *kvm, struct kvm_dirty_ring *ring,
 		}
 
 		page = base + offset;
-		if (page >> WINDOW_SHIFT != cur_window) {
-			cur_window = page >> WINDOW_SHIFT;
-			mask = &s.mask[window_number(&s, g, cur_window,
-						     ring->size - 1)];
-		}
-		*mask |= BIT(page & WINDOW_MASK);
+		window = page >> WINDOW_SHIFT;
+		recent = &s.recent[window & ring_mask];
+		if (unlikely(recent->window != window))
+			new_window(&s, g, window, recent);
+		*recent->mask |= BIT(page & WINDOW_MASK);
 	}
 	return entry - begin;
 }
@@ -541,10 +573,46 @@ static void hold_end(struct reset_report *report, u64 since)
 		report->hold_max = max(report->hold_max, ktime_get_ns() - since);
 }
 
+#ifndef KVM_LOG_DIRTY_TABLE_PAGES
+static bool kvm_arch_mmu_enable_log_dirty_table(struct kvm *kvm,
+						const struct kvm_memory_slot *memslot,
+						gfn_t gfn, const unsigned long *mask)
+{
+	return false;
+}
+#endif
+
+/* Make the MMU track pages again, from page number @page on: a bit of @mask for each. */
+static void track_table(struct kvm *kvm, const struct slot_ref *ref, u64 page,
+			const unsigned long *mask, struct reset_report *report)
+{
+	u64 pad = ref->base & (TABLE_PAGES - 1);
+	u32 i;
+
+	if (kvm_arch_mmu_enable_log_dirty_table(kvm, ref->memslot,
+						ref->memslot->base_gfn - pad + page, mask)) {
+		report->mmu_calls++;
+		return;
+	}
+	for (i = 0; i < TABLE_WINDOWS; i++, page += WINDOW_PAGES) {
+		/*
+		 * A slot may begin within a window.  No entry has pages before it, but
+		 * the MMU wants an offset.
+		 */
+		u64 from = max(page, pad);
+
+		if (!mask[i])
+			continue;
+		kvm_arch_mmu_enable_log_dirty_pt_masked(kvm, ref->memslot, from - pad,
+							mask[i] >> (from - page));
+		report->mmu_calls++;
+	}
+}
+
 /*
- * Make the MMU track the pages of all windows again, with one call for each.
+ * Make the MMU track the pages of all windows again, those of a page table together.
  *
- * mmu_lock is kept from window to window, but given up as soon as somebody
+ * mmu_lock is kept from table to table, but given up as soon as somebody
  * waits for it or the CPU is wanted.  (rwlock_needbreak() would not do: it says
  * no unless the kernel is fully preemptible, and the waiters are vCPUs.)
  */
@@ -561,31 +629,20 @@ static void track_windows(struct kvm *kvm, struct kvm_dirty_ring *ring,
 	hold_begin(report, &since);
 
 	while (i < n) {
-		u64 window = key[i] >> NUMBER_BITS;
-		u64 page, pad;
-		unsigned long mask = 0;
+		u64 table = key[i] >> TABLE_OF_KEY_SHIFT;
+		unsigned long mask[TABLE_WINDOWS] = { };
 
-		if (!ref || window >> SLOT_OF_WINDOW_SHIFT != ref->base >> PAGE_BITS)
-			ref = find_window_slot(kvm, state, window);
+		if (!ref || table >> SLOT_OF_TABLE_SHIFT != ref->base >> PAGE_BITS)
+			ref = find_table_slot(kvm, state, table);
 
 		do {
-			mask |= masks[key[i] & ((1 << NUMBER_BITS) - 1)];
-		} while (++i < n && key[i] >> NUMBER_BITS == window);
+			unsigned long *of = &mask[(key[i] >> NUMBER_BITS) % TABLE_WINDOWS];
 
-		/*
-		 * The first window of a slot may begin before the slot does.
-		 * No entry has pages there, but the MMU wants an offset.
-		 */
-		page = (u32)(window << WINDOW_SHIFT);
-		pad = ref->base & WINDOW_MASK;
-		if (page < pad) {
-			mask >>= pad;
-			page = pad;
-		}
-		kvm_arch_mmu_enable_log_dirty_pt_masked(kvm, ref->memslot,
-							page - pad, mask);
-		report->windows++;
-		report->mmu_calls++;
+			report->windows += !*of;
+			*of |= masks[key[i] & NUMBER_MASK];
+		} while (++i < n && key[i] >> TABLE_OF_KEY_SHIFT == table);
+
+		track_table(kvm, ref, (u32)(table << TABLE_SHIFT), mask, report);
 
 		if (need_resched() || rwlock_is_contended(&kvm->mmu_lock)) {
 			hold_end(report, since);
@@ -610,19 +667,15 @@ static void track_windows(struct kvm *kvm, struct kvm_dirty_ring *ring,
  */
 int kvm_dirty_ring_reset(struct kvm *kvm, struct kvm_dirty_ring *ring)
 {
-	struct ring_state *state = ring_state(ring);
 	struct gathered g = { .ordered = true };
 	struct reset_report report = {
 		.timed = trace_kvm_dirty_ring_reset_done_enabled(),
 	};
 	u64 begin = report.timed ? ktime_get_ns() : 0;
-	u32 i;
 
 	lockdep_assert_held(&kvm->slots_lock);
 
-	for (i = 0; i < SLOT_CACHE; i++)
-		state->slots[i].valid = false;
-
+	begin_epoch(ring);
 	ring_gather(kvm, ring, &g, &report);
 	cond_resched();
 	if (g.windows)

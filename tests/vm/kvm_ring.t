@@ -25,6 +25,7 @@ exact "one page" -p one
 exact "slots that take turns" -p alternate -a 5 -n 300
 exact "slots aligned to a window" -p random -m 64 -a 2
 exact "slots aligned to nothing" -p edge -m 37 -a 3
+exact "slots that begin with the last page of a table" -p random -m 511 -a 2
 exact "the least ring, full over and over" -s 256 -p random -n 3000
 exact "the least ring, harvested in parts" -s 256 -k 50 -n 600 -p dense
 exact "harvested by one entry" -k 1 -n 60 -r 3
@@ -59,5 +60,6 @@ kvm_stop
 kvm_start npt=0
 exact "shadow paging: dense windows" -p dense -n 1000
 exact "shadow paging: both address spaces" -v 2 -S 1 -a 2 -p random
+exact "shadow paging: slots aligned to nothing" -p edge -m 37 -a 2
 kvm_stop
 done_testing

@@ -543,6 +543,70 @@ static void test_flush(void)
 	vm_destroy(&vm);
 }
 
+/* Write pages of an area, each once; returns how many were reported, all of them harvested. */
+static u32 written(struct vcpu *v, const struct area *a, const u64 *pages, u32 n)
+{
+	u64 list[16];
+
+	for (u32 i = 0; i < n; i++)
+		list[i] = a->gpa + pages[i] * PAGE;
+	vcpu_load(v, list, n, 1);
+	vcpu_run(v);
+	return vcpu_harvest(v, UINT32_MAX, NULL, NULL);
+}
+
+/*
+ * Pages of a page table are tracked again together. The slot begins in the last 64 of one.
+ * tests/vm/kvm_ring_api.t knows how many windows and tables these are.
+ */
+static void test_tables(void)
+{
+	static const u64 edges[] = { 0, 63, 64, 575, 576, 1199 }, table[] = { 64, 65, 575 };
+	const struct vm_opts o = { .ring_size = 1024, .vcpus = 1 };
+	static struct vm vm;
+	struct area *a;
+	struct vcpu *v;
+
+	vm_create(&vm, &o);
+	v = &vm.vcpu[0];
+	a = vm_add_area(&vm, 1, AREA_GPA + 448 * PAGE, 1200);
+	OK(written(v, a, edges, 6) == 6 && vm_reset(&vm) == 6, "tables: first and last pages");
+	OK(written(v, a, edges, 6) == 6 && vm_reset(&vm) == 6, "tables: each of them once more");
+
+	OK(written(v, a, table, 3) == 3, "tables: one, written");
+	if (madvise(a->mem + table[0] * PAGE, PAGE, MADV_DONTNEED))
+		die("madvise: %s", strerror(errno));
+	OK(vm_reset(&vm) == 3, "tables: reset, its first page is not mapped any more");
+	OK(written(v, a, table + 1, 2) == 2 && vm_reset(&vm) == 2, "tables: the others are tracked");
+	vm_destroy(&vm);
+}
+
+/*
+ * Where a window was noted in a reset long ago, nothing of that counts, though its mark looks
+ * the same after 63 others.
+ */
+static void test_epochs(void)
+{
+	static const u64 here[] = { 0 }, there[] = { 64, 128 };
+	const struct vm_opts o = { .ring_size = 1024, .vcpus = 1 };
+	static struct vm vm;
+	bool all = true;
+	struct area *a;
+	struct vcpu *v;
+
+	vm_create(&vm, &o);
+	v = &vm.vcpu[0];
+	a = vm_add_area(&vm, 1, AREA_GPA, 200);
+	for (u32 others = 61; others <= 64; others++) {
+		all &= written(v, a, here, 1) == 1 && vm_reset(&vm) == 1;
+		for (u32 i = 0; i < others; i++)
+			all &= written(v, a, there, 2) == 2 && vm_reset(&vm) == 2;
+		all &= written(v, a, here, 1) == 1 && vm_reset(&vm) == 1;
+	}
+	OK(all, "epochs: a page is tracked again however many resets lie between");
+	vm_destroy(&vm);
+}
+
 /* vCPU and VM are closed while the vCPU runs and pushes. */
 static void *run_forever(void *arg)
 {
@@ -642,6 +706,8 @@ int main(int argc, char **argv)
 		{ "stats", test_stats },
 		{ "signals", test_signals },
 		{ "flush", test_flush },
+		{ "tables", test_tables },
+		{ "epochs", test_epochs },
 		{ "release", test_release },
 		{ "kill", test_kill },
 	};

@@ -322,21 +322,29 @@ enum ran vcpu_run(struct vcpu *v)
 	die("vcpu %u left with reason %u", v->id, v->run->exit_reason);
 }
 
-u32 vcpu_harvest(struct vcpu *v, u32 max, harvest_cb cb, void *arg)
+static inline __attribute__((always_inline)) u32
+harvest(struct vcpu *v, u32 max, harvest_cb cb, void *arg)
 {
-	u32 n;
+	const u32 mask = v->vm->ring_size - 1, from = v->fetch;
+	u32 at;
 
-	for (n = 0; n < max; n++) {
-		struct kvm_dirty_gfn *e = &v->ring[v->fetch & (v->vm->ring_size - 1)];
+	for (at = from; at - from < max; at++) {
+		struct kvm_dirty_gfn *e = &v->ring[at & mask];
 
 		if (__atomic_load_n(&e->flags, __ATOMIC_ACQUIRE) != KVM_DIRTY_GFN_F_DIRTY)
 			break;
 		if (cb)
 			cb(arg, v, e->slot, e->offset);
 		__atomic_store_n(&e->flags, KVM_DIRTY_GFN_F_RESET, __ATOMIC_RELEASE);
-		v->fetch++;
 	}
-	return n;
+	v->fetch = at;
+	return at - from;
+}
+
+/* What a harvest takes is measured: without a callback there is none to ask for. */
+u32 vcpu_harvest(struct vcpu *v, u32 max, harvest_cb cb, void *arg)
+{
+	return cb ? harvest(v, max, cb, arg) : harvest(v, max, NULL, NULL);
 }
 
 int vm_reset(struct vm *vm)
