@@ -146,6 +146,7 @@ struct reset_report {
 	u32 rejected;
 	u32 rejected_slot;
 	u64 hold_max;
+	u64 hold_since;
 	bool timed;
 };
 
@@ -561,16 +562,34 @@ static const u64 *order_windows(struct kvm_dirty_ring *ring,
 	return from;
 }
 
-static void hold_begin(const struct reset_report *report, u64 *since)
+static void hold_begin(struct kvm *kvm, struct reset_report *report)
 {
+	KVM_MMU_LOCK(kvm);
 	if (report->timed)
-		*since = ktime_get_ns();
+		report->hold_since = ktime_get_ns();
 }
 
-static void hold_end(struct reset_report *report, u64 since)
+static void hold_end(struct kvm *kvm, struct reset_report *report)
 {
 	if (report->timed)
-		report->hold_max = max(report->hold_max, ktime_get_ns() - since);
+		report->hold_max = max(report->hold_max,
+				       ktime_get_ns() - report->hold_since);
+	KVM_MMU_UNLOCK(kvm);
+}
+
+/*
+ * mmu_lock is kept from call to call, but given up as soon as somebody waits for it
+ * or the CPU is wanted.  (rwlock_needbreak() would not do: it says no unless the
+ * kernel is fully preemptible, and the waiters are vCPUs.)
+ */
+static void mmu_called(struct kvm *kvm, struct reset_report *report)
+{
+	report->mmu_calls++;
+	if (!need_resched() && !rwlock_is_contended(&kvm->mmu_lock))
+		return;
+	hold_end(kvm, report);
+	cond_resched();
+	hold_begin(kvm, report);
 }
 
 #ifndef KVM_LOG_DIRTY_TABLE_PAGES
@@ -591,7 +610,7 @@ static void track_table(struct kvm *kvm, const struct slot_ref *ref, u64 page,
 
 	if (kvm_arch_mmu_enable_log_dirty_table(kvm, ref->memslot,
 						ref->memslot->base_gfn - pad + page, mask)) {
-		report->mmu_calls++;
+		mmu_called(kvm, report);
 		return;
 	}
 	for (i = 0; i < TABLE_WINDOWS; i++, page += WINDOW_PAGES) {
@@ -605,29 +624,20 @@ static void track_table(struct kvm *kvm, const struct slot_ref *ref, u64 page,
 			continue;
 		kvm_arch_mmu_enable_log_dirty_pt_masked(kvm, ref->memslot, from - pad,
 							mask[i] >> (from - page));
-		report->mmu_calls++;
+		mmu_called(kvm, report);
 	}
 }
 
-/*
- * Make the MMU track the pages of all windows again, those of a page table together.
- *
- * mmu_lock is kept from table to table, but given up as soon as somebody
- * waits for it or the CPU is wanted.  (rwlock_needbreak() would not do: it says
- * no unless the kernel is fully preemptible, and the waiters are vCPUs.)
- */
+/* Make the MMU track the pages of all windows again, those of a page table together. */
 static void track_windows(struct kvm *kvm, struct kvm_dirty_ring *ring,
 			  const u64 *key, u32 n, struct reset_report *report)
 {
 	const unsigned long *masks = ring_scratch(ring).mask;
 	struct ring_state *state = ring_state(ring);
 	const struct slot_ref *ref = NULL;
-	u64 since = 0;
 	u32 i = 0;
 
-	KVM_MMU_LOCK(kvm);
-	hold_begin(report, &since);
-
+	hold_begin(kvm, report);
 	while (i < n) {
 		u64 table = key[i] >> TABLE_OF_KEY_SHIFT;
 		unsigned long mask[TABLE_WINDOWS] = { };
@@ -643,18 +653,8 @@ static void track_windows(struct kvm *kvm, struct kvm_dirty_ring *ring,
 		} while (++i < n && key[i] >> TABLE_OF_KEY_SHIFT == table);
 
 		track_table(kvm, ref, (u32)(table << TABLE_SHIFT), mask, report);
-
-		if (need_resched() || rwlock_is_contended(&kvm->mmu_lock)) {
-			hold_end(report, since);
-			KVM_MMU_UNLOCK(kvm);
-			cond_resched();
-			KVM_MMU_LOCK(kvm);
-			hold_begin(report, &since);
-		}
 	}
-
-	hold_end(report, since);
-	KVM_MMU_UNLOCK(kvm);
+	hold_end(kvm, report);
 	state->mmu_called = true;
 }
 
