@@ -141,12 +141,10 @@ free:
 	return err;
 }
 
-bool type1_ranges_hold(const struct type1_ranges *ranges, u64 iova, u64 last)
+bool type1_in_ranges(const struct type1_ranges *ranges, u64 iova, u64 last)
 {
 	unsigned int i;
 
-	if (!ranges)
-		return true;
 	for (i = 0; i < ranges->nr_iovas; i++)
 		if (iova >= ranges->iova_ranges[i].start && last <= ranges->iova_ranges[i].end)
 			return true;

@@ -133,7 +133,7 @@ static long get_info(struct type1_container *c, void __user *arg)
  * Take in a request. All begin with their size as the caller knows it, which may be
  * more than we do, and flags.
  */
-static int fetch(void *req, const void __user *arg, size_t size, u32 known)
+static inline int fetch(void *req, const void __user *arg, size_t size, u32 known)
 {
 	const u32 *argsz = req, *flags = argsz + 1;
 

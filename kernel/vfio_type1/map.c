@@ -44,6 +44,9 @@ struct type1_map *type1_map_first(struct type1_container *c, u64 iova, u64 last)
 
 struct type1_map *type1_map_next(struct type1_map *map, u64 last)
 {
+	/* mostly it was the only one: no walk to find that out */
+	if (map->last >= last)
+		return NULL;
 	map = map_or_null(rb_next(&map->node));
 	return map && map->iova <= last ? map : NULL;
 }
@@ -129,11 +132,15 @@ static struct type1_map *map_new(u64 iova, u64 size, unsigned long vaddr, int pr
 /* No device may translate through it any more before its pages are let go of. */
 static void map_remove(struct type1_container *c, struct type1_map *map)
 {
-	type1_pins_drop(c, map);
-	if (type1_domains_unmap(c, map))
+	if (map->npinned)
+		type1_pins_drop(c, map);
+	if (map->nr_runs && type1_domains_unmap(c, map))
 		type1_runs_unpin(map);
-	type1_uncharge(map, map->charged);
+	if (map->charged)
+		type1_uncharge(map, map->charged);
 	type1_dirty_forget(map);
+	if (c->recent == map)
+		c->recent = NULL;
 	rb_erase(&map->node, &c->maps);
 	c->nmaps--;
 	c->avail++;

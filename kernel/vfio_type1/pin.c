@@ -31,6 +31,16 @@ static struct page *pin_page(const struct type1_run *pin)
 	return pfn_to_page(pin->pfn);
 }
 
+/* The mapping of an address: devices that pin go on where they did so last. */
+static struct type1_map *map_at(struct type1_container *c, u64 iova)
+{
+	struct type1_map *map = c->recent;
+
+	if (map && iova >= map->iova && iova <= map->last)
+		return map;
+	return c->recent = type1_map_at(c, iova);
+}
+
 /* The chunk of an address, if there is one, and @at, which of its pages. */
 static struct type1_chunk *chunk_at(struct type1_map *map, u64 iova, unsigned int *at)
 {
@@ -297,7 +307,7 @@ static bool stretch_at(struct type1_container *c, struct stretch *s, u64 iova, i
 	unsigned long in_leaf, in_map;
 
 	if (!s->map || iova < s->map->iova || iova > s->map->last)
-		s->map = type1_map_at(c, iova);
+		s->map = map_at(c, iova);
 	if (!s->map)
 		return false;
 	s->index = (iova - s->map->iova) >> PAGE_SHIFT;
@@ -324,7 +334,7 @@ static int unpin_range(struct type1_container *c, u64 iova, int npage, bool seen
 /* A range of one page, which is what most devices ask for: no stretch to look for. */
 static int unpin_one(struct type1_container *c, u64 iova)
 {
-	struct type1_map *map = type1_map_at(c, iova);
+	struct type1_map *map = map_at(c, iova);
 	struct type1_chunk *chunk;
 	struct type1_run pin;
 	unsigned int at;
@@ -343,7 +353,7 @@ static int unpin_one(struct type1_container *c, u64 iova)
 /* A page that somebody holds already, which costs no more than to find it. */
 static bool pin_held(struct type1_container *c, u64 iova, int prot, struct page **page)
 {
-	struct type1_map *map = type1_map_at(c, iova);
+	struct type1_map *map = map_at(c, iova);
 	struct type1_chunk *chunk;
 	unsigned int at;
 
@@ -459,8 +469,6 @@ void type1_pins_drop(struct type1_container *c, struct type1_map *map)
 	struct type1_chunk *chunk;
 	unsigned long at, i;
 
-	if (!map->npinned)
-		return;
 	xa_for_each(&map->chunks, at, chunk) {
 		for (i = 0; chunk->npinned && i < chunk->npages; i++) {
 			s.index = at * TYPE1_CHUNK_PAGES + i;

@@ -115,6 +115,7 @@ struct type1_container {
 	/* for everything; @devices changes under both */
 	struct mutex		lock;
 	struct rb_root		maps;
+	struct type1_map	*recent;	/* the one of maps that was pinned in last, or NULL */
 	unsigned int		nmaps;
 	unsigned int		avail;		/* how many more there may be */
 	unsigned int		nr_no_vaddr;
@@ -251,7 +252,12 @@ void type1_domains_release(struct type1_container *c);
 int type1_ranges_make(struct type1_container *c, struct iommu_domain *more_domain,
 		      struct iommu_group *more_group, struct type1_ranges **made,
 		      phys_addr_t *sw_msi, bool *has_sw_msi);
-bool type1_ranges_hold(const struct type1_ranges *ranges, u64 iova, u64 last);
+bool type1_in_ranges(const struct type1_ranges *ranges, u64 iova, u64 last);
+
+static inline bool type1_ranges_hold(const struct type1_ranges *ranges, u64 iova, u64 last)
+{
+	return !ranges || type1_in_ranges(ranges, iova, last);
+}
 
 /* main.c */
 extern bool type1_disable_hugepages;
