@@ -23,7 +23,7 @@ ok "EPT is used" param ept Y
 ok "PML is used" param pml Y
 insmod /bin/kvm_ring_probe.ko
 # those that do not need the speed of a machine
-ring_api size mmap tss exclusive soft_limit slots crafted stats flush >/tmp/api 2>/tmp/api.err
+ring_api size mmap tss exclusive soft_limit slots crafted stats flush tables epochs >/tmp/api 2>/tmp/api.err
 sed -n -E 's/^(ok|not ok) [0-9]+ - /\1 - PML: /p' /tmp/api
 sed 's/^/# /' /tmp/api.err
 ok "PML: the client came to its end" grep -q '^1\.\.' /tmp/api
