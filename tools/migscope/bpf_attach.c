@@ -355,6 +355,9 @@ static void prefer_events(struct bpf_host *host, bool *want)
 			if (!host_in_list(event->instead, p->name) ||
 			    !(want[k] || event->state == PROBE_ATTACHED))
 				continue;
+			/* what is in another module, and is there, knows nothing of ours */
+			if (want[i] && strcmp(p->module, event->module))
+				continue;
 			want[i] = false;
 			if (p->state != PROBE_ATTACHED) {
 				p->state = PROBE_OFF;

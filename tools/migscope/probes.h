@@ -24,7 +24,9 @@ enum probe_state {
  * A probe is one BPF program. @object is the file that it is in, for those who
  * load with bpftool; @gives what cannot be measured without it (NULL: nothing, another
  * does it). A probe with @instead is on an event of our own kernel modules: where it is,
- * the hooks that it names are not needed, and where it is not, they do what they can.
+ * the hooks that it names are not needed, and where it is not, they do what they can. A
+ * hook in another module than the event is used where its target is: that module is not
+ * ours then, and has nobody tell the event.
  */
 struct probe {
 	const char *source;
