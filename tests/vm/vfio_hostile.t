@@ -21,7 +21,7 @@ vfio_assign "$edu"
 ok "ioctls at random, for $seconds s" \
 	timeout $((seconds + 120)) build/fuzz/vfio_type1 -t $seconds -s "${MIGSCOPE_SEED:-1}" "$edu"
 is "no page stays pinned" "$(pins_left)" "$before"
-ok "users are killed, 200 times" timeout 300 $vfio_clients/type1_kill -n 200 "$edu"
+ok "users are killed, 200 times" timeout 900 $vfio_clients/type1_kill -n 200 "$edu"
 is "no page stays pinned" "$(pins_left)" "$before"
 vfio_stop
 done_testing
