@@ -563,6 +563,7 @@ static const u64 *order_windows(struct kvm_dirty_ring *ring,
 }
 
 static void hold_begin(struct kvm *kvm, struct reset_report *report)
+	__acquires(&kvm->mmu_lock)
 {
 	KVM_MMU_LOCK(kvm);
 	if (report->timed)
@@ -570,6 +571,7 @@ static void hold_begin(struct kvm *kvm, struct reset_report *report)
 }
 
 static void hold_end(struct kvm *kvm, struct reset_report *report)
+	__releases(&kvm->mmu_lock)
 {
 	if (report->timed)
 		report->hold_max = max(report->hold_max,

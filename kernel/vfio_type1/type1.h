@@ -115,7 +115,7 @@ struct type1_container {
 	/* for everything; @devices changes under both */
 	struct mutex		lock;
 	struct rb_root		maps;
-	struct type1_map	*recent;	/* the one of maps that was pinned in last, or NULL */
+	struct type1_map	*recent;	/* of maps: what was pinned in last, or NULL */
 	unsigned int		nmaps;
 	unsigned int		avail;		/* how many more there may be */
 	unsigned int		nr_no_vaddr;
