@@ -306,8 +306,7 @@ static bool stretch_at(struct type1_container *c, struct stretch *s, u64 iova, i
 {
 	unsigned long in_leaf, in_map;
 
-	if (!s->map || iova < s->map->iova || iova > s->map->last)
-		s->map = map_at(c, iova);
+	s->map = map_at(c, iova);
 	if (!s->map)
 		return false;
 	s->index = (iova - s->map->iova) >> PAGE_SHIFT;
@@ -320,7 +319,7 @@ static bool stretch_at(struct type1_container *c, struct stretch *s, u64 iova, i
 /* Return: how many of the pages were mapped, from @iova on. */
 static int unpin_range(struct type1_container *c, u64 iova, int npage, bool seen)
 {
-	struct stretch s = { };
+	struct stretch s;
 	int n;
 
 	for (n = 0; n < npage; n += s.n) {
@@ -369,7 +368,7 @@ static bool pin_held(struct type1_container *c, u64 iova, int prot, struct page 
 static noinline_for_stack int pin_range(struct type1_container *c, u64 iova, int npage, int prot,
 					struct page **pages)
 {
-	struct stretch s = { };
+	struct stretch s;
 	int done, n, err;
 
 	for (done = 0; done < npage; done += n) {
