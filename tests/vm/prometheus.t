@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: host needs=root,kvm,bpf
+# migscope: host needs=root,kvm,bpf else=6.12 timeout=900
 #
 # A real Prometheus scrapes a real migscope: what a workload did is in its store, also
 # when the VM has ended between two scrapes; and every expression of the dashboards shows

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: host needs=root,kvm,bpf
+# migscope: host needs=root,kvm,bpf else=6.12 timeout=900
 #
 # migscope serve: the numbers of a known workload, what it stands, who it is, how it ends.
 . "${0%/*}/../tap.sh"
@@ -12,7 +12,10 @@ load_kvm
 # larger than the memory of a display, whose logging is no migration
 load ring --mode ring --vcpus 2 --ring-size 1024 --pages 3000 --passes 2 --memory 96M --force-full --name "ring$$" --wait-start --hold
 load_to ring start
-serve --keep 10s
+# longer than a scrape takes, which without hardware's help is seconds
+keep=10s
+[ "$MIGSCOPE_KERNEL" = host ] || keep=60s
+serve --keep $keep
 for path in -/healthy -/ready; do
 	is "/$path" "$(curl -s -o /dev/null -w '%{http_code}' "$serve_url/$path")" 200
 done
@@ -71,7 +74,7 @@ for ((i = 0; i < 60; i++)); do
 	sleep 0.2
 done
 is "when it has ended its series stay" "$(value vm_alive):$(value dirty_pages_total)" "0:$(truth ring "${want[dirty_pages_total]}")"
-for ((i = 0; i < 100; i++)); do
+for ((i = 0; i < 400; i++)); do
 	scrape_all
 	[ "$(value vm_alive)" != '0 of them' ] || break
 	sleep 0.2
