@@ -145,7 +145,6 @@ enum model_measure {
 	MEASURE_VFIO_STATE,		/* mappings, scope, as far as the container's state is known */
 	MEASURE_VFIO_MIG,		/* migration states of devices */
 	MEASURE_VDPA_OP,		/* at least status and configuration */
-	MEASURE_VDPA_OPS,		/* each operation of the bus */
 	MEASURE_VDPA_MESSAGE,
 	MEASURE_VDPA_KICK,
 	MEASURE_VDPA_CALLBACK,

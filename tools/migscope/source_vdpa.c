@@ -13,12 +13,8 @@
 
 static void measures(const struct bpf_host *host, bool *measured)
 {
-	bool events = bpf_host_has(host, "vdpa_op");
-
-	measured[MEASURE_VDPA_OP] = events ||
+	measured[MEASURE_VDPA_OP] = bpf_host_has(host, "vdpa_op") ||
 		(bpf_host_has(host, "vdpa_status_begin") && bpf_host_has(host, "vdpa_status_end"));
-	/* all of them, not only those that are not inlined */
-	measured[MEASURE_VDPA_OPS] = events;
 	measured[MEASURE_VDPA_MESSAGE] = bpf_host_has(host, "vdpa_message_begin") &&
 					 bpf_host_has(host, "vdpa_message_end");
 	measured[MEASURE_VDPA_KICK] = bpf_host_has(host, "vdpa_kick") ||
