@@ -9,12 +9,14 @@
 . "${0%/*}/../lib/ifcvf.sh"
 . "${0%/*}/../lib/failslab.sh"
 
+trace=/sys/kernel/tracing/instances/ifcvf_test
 client=build/clients/vdpa_card
 frames=build/clients/frames
 
 # shellcheck disable=SC2317 # by trap
 cleanup() {
 	ifcvf_stop
+	rmdir "$trace" 2>/dev/null || :
 	rm -rf "$TAP_TMP"
 }
 trap cleanup EXIT
@@ -33,6 +35,7 @@ show() { vdpa -j mgmtdev show "pci/$1" | jq -c ".mgmtdev[\"pci/$1\"] | $2"; }
 is "a card" "$(show "$card" .supported_classes)" '["net"]'
 is "with its queues" "$(show "$card" .max_supported_vqs)" 3
 like "and its features" "$(show "$card" .dev_features)" ACCESS_PLATFORM
+like "up to the highest, its speed" "$(show "$card" .dev_features)" SPEED_DUPLEX
 is "a disk" "$(show "$disk" .supported_classes)" '["block"]'
 like "they have no live migration region, and say so" \
 	"$(dmesg | grep "ifcvf $card")" 'no live migration region'
@@ -69,7 +72,12 @@ kernel_card() {	# WHAT FUNCTION
 	ok "$1: and after it was down" "$frames" -n 50 "$nic"
 	ok "$1: deleted" vdpa dev del card
 }
+mkdir "$trace"
+echo 1 >"$trace/events/vdpa/vdpa_op/enable"
 kernel_card "card" "$card"
+echo 0 >"$trace/events/vdpa/vdpa_op/enable"
+asked=$(sed -n 's/.* op get_device_features result \(-*\).*/of them\1/p' "$trace/trace" | sort -u)
+is "card: the highest feature does not make an error of them" "$asked" "of them"
 like "queues that share an interrupt" "$(ifcvf_add card "$shared" virtio_vdpa; dmesg | grep "ifcvf $shared")" \
 	'2 vectors for 3 queues: some are shared'
 vdpa dev del card

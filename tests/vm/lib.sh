@@ -20,14 +20,14 @@ VM_IOMMU+=' -q -netdev -q hubport,id=wire0,hubid=0 -q -device -q e1000e,netdev=w
 VM_IOMMU+=' -q -netdev -q hubport,id=wire1,hubid=0 -q -device -q virtio-net-pci,netdev=wire1,romfile='
 
 # And for vDPA on a PCI function: on one wire an e1000e and two cards of virtio's behind
-# the IOMMU - a page for each doorbell and an interrupt for each queue; neither of them - and
+# the IOMMU - a page for each doorbell, an interrupt for each queue and a speed; none of them - and
 # a disk. What is written to that stays nowhere.
 # shellcheck disable=SC2034
 VM_VDPA='-q -device -q intel-iommu,intremap=on,aw-bits=48'
 VM_VDPA+=' -q -netdev -q hubport,id=wire0,hubid=0 -q -device -q e1000e,netdev=wire0,romfile='
 vm_modern=romfile=,disable-legacy=on,iommu_platform=on
 VM_VDPA+=' -q -netdev -q hubport,id=wire1,hubid=0'
-VM_VDPA+=" -q -device -q virtio-net-pci,netdev=wire1,mac=52:54:00:00:00:11,page-per-vq=on,$vm_modern"
+VM_VDPA+=" -q -device -q virtio-net-pci,netdev=wire1,mac=52:54:00:00:00:11,page-per-vq=on,speed=25000,duplex=full,$vm_modern"
 VM_VDPA+=' -q -netdev -q hubport,id=wire2,hubid=0'
 VM_VDPA+=" -q -device -q virtio-net-pci,netdev=wire2,mac=52:54:00:00:00:12,vectors=2,packed=on,$vm_modern"
 VM_VDPA+=" -q -device -q virtio-blk-pci,drive=disk0,page-per-vq=on,$vm_modern -q -drive"
