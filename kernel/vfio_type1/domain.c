@@ -22,36 +22,42 @@ static int map_prot(const struct type1_map *map)
 
 /*
  * A page of the IOMMU that begins in what is asked for goes whole, and may reach beyond it:
- * the next piece begins where that ends.
- *
- * Return: whether nothing translates to the memory any more.
+ * the next piece begins where that ends. If it fails, something may translate to the
+ * mapping's memory for ever.
  */
-static bool domain_unmap(struct iommu_domain *domain, u64 iova, u64 size)
+static void domain_unmap(struct iommu_domain *domain, struct type1_map *map, u64 iova, u64 size)
 {
 	u64 some, gone;
 
 	for (; size; iova += gone, size -= min(gone, size)) {
 		some = min(size, UNMAP_BYTES - iova % UNMAP_BYTES);
 		gone = iommu_unmap(domain, iova, some);
-		if (WARN_ON_ONCE(gone < some))
-			return false;
+		if (WARN_ON_ONCE(gone < some)) {
+			map->stuck = true;
+			return;
+		}
 		cond_resched();
 	}
-	return true;
+}
+
+static void domain_unmap_all(struct iommu_domain *domain, struct type1_map *map)
+{
+	domain_unmap(domain, map, map->iova, map->last - map->iova + 1);
 }
 
 /* One run; where huge pages are switched off, page by page. */
-static int domain_map_run(struct iommu_domain *domain, u64 iova, const struct type1_run *run,
-			  int prot)
+static int domain_map_run(struct iommu_domain *domain, struct type1_map *map, u64 iova,
+			  const struct type1_run *run)
 {
 	u64 phys = PFN_PHYS(run->pfn), size = PFN_PHYS(run->n), done = 0, step;
 	int err;
 
 	step = READ_ONCE(type1_disable_hugepages) ? PAGE_SIZE : size;
 	do {
-		err = iommu_map(domain, iova + done, phys + done, step, prot, GFP_KERNEL_ACCOUNT);
+		err = iommu_map(domain, iova + done, phys + done, step, map_prot(map),
+				GFP_KERNEL_ACCOUNT);
 		if (err) {
-			domain_unmap(domain, iova, done);
+			domain_unmap(domain, map, iova, done);
 			return err;
 		}
 		done += step;
@@ -61,20 +67,21 @@ static int domain_map_run(struct iommu_domain *domain, u64 iova, const struct ty
 }
 
 /*
- * As many runs as there is room for, in one call: what the IOMMU has to be told of new
- * translations is told once. Return: how many runs, or an error.
+ * As many runs from the mapping's @first on as there is room for, in one call: what the
+ * IOMMU has to be told of new translations is told once. Return: how many runs, or an error.
  */
-static long domain_map_runs(struct iommu_domain *domain, u64 iova, struct scatterlist *sg,
-			    const struct type1_run *runs, unsigned long nr, int prot, u64 *size)
+static long domain_map_runs(struct iommu_domain *domain, struct type1_map *map, u64 iova,
+			    unsigned long first, struct scatterlist *sg, u64 *size)
 {
+	const struct type1_run *runs = map->runs + first;
+	unsigned long nr = min(map->nr_runs - first, SG_RUNS);
 	unsigned int n;
 	ssize_t mapped;
 	int err;
 
 	*size = PFN_PHYS(runs->n);
-	nr = min(nr, SG_RUNS);
 	if (nr == 1 || !sg || !runs->ours || READ_ONCE(type1_disable_hugepages)) {
-		err = domain_map_run(domain, iova, runs, prot);
+		err = domain_map_run(domain, map, iova, runs);
 		return err ?: 1;
 	}
 	sg_init_table(sg, SG_RUNS);
@@ -84,13 +91,13 @@ static long domain_map_runs(struct iommu_domain *domain, u64 iova, struct scatte
 		sg_set_page(&sg[n], pfn_to_page(runs[n].pfn), PFN_PHYS(runs[n].n), 0);
 		*size += PFN_PHYS(runs[n].n);
 	}
-	mapped = iommu_map_sg(domain, iova, sg, n, prot, GFP_KERNEL_ACCOUNT);
+	mapped = iommu_map_sg(domain, iova, sg, n, map_prot(map), GFP_KERNEL_ACCOUNT);
 	if (mapped < 0)
 		return mapped;
 	return mapped == *size ? n : -EIO;
 }
 
-static int domain_map(struct iommu_domain *domain, const struct type1_map *map)
+static int domain_map(struct iommu_domain *domain, struct type1_map *map)
 {
 	struct scatterlist *sg = NULL;
 	u64 iova = map->iova, size;
@@ -101,8 +108,7 @@ static int domain_map(struct iommu_domain *domain, const struct type1_map *map)
 	if (map->nr_runs > 1)
 		sg = (struct scatterlist *)__get_free_page(GFP_KERNEL | __GFP_NOWARN);
 	while (i < map->nr_runs) {
-		n = domain_map_runs(domain, iova, sg, map->runs + i, map->nr_runs - i,
-				    map_prot(map), &size);
+		n = domain_map_runs(domain, map, iova, i, sg, &size);
 		if (n < 0)
 			break;
 		iova += size;
@@ -111,7 +117,7 @@ static int domain_map(struct iommu_domain *domain, const struct type1_map *map)
 	}
 	free_page((unsigned long)sg);
 	if (n < 0) {
-		domain_unmap(domain, map->iova, iova - map->iova);
+		domain_unmap(domain, map, map->iova, iova - map->iova);
 		return n;
 	}
 	return 0;
@@ -132,19 +138,17 @@ int type1_domains_map(struct type1_container *c, struct type1_map *map)
 	list_for_each_entry(undo, &c->domains, next) {
 		if (!err || undo == domain)
 			break;
-		domain_unmap(undo->domain, map->iova, map->last - map->iova + 1);
+		domain_unmap_all(undo->domain, map);
 	}
 	return err;
 }
 
-bool type1_domains_unmap(struct type1_container *c, struct type1_map *map)
+void type1_domains_unmap(struct type1_container *c, struct type1_map *map)
 {
 	struct type1_domain *domain;
-	bool all = true;
 
 	list_for_each_entry(domain, &c->domains, next)
-		all &= domain_unmap(domain->domain, map->iova, map->last - map->iova + 1);
-	return all;
+		domain_unmap_all(domain->domain, map);
 }
 
 static void update_page_sizes(struct type1_container *c)
@@ -192,7 +196,8 @@ undo:
 	for (undo = type1_map_any(c); undo; undo = type1_map_after(undo)) {
 		if (undo == map)
 			break;
-		if (!domain_unmap(domain, undo->iova, undo->last - undo->iova + 1) || !first)
+		domain_unmap_all(domain, undo);
+		if (!first)
 			continue;
 		type1_runs_unpin(undo);
 		type1_uncharge(undo, undo->charged - undo->npinned_charged);
@@ -206,8 +211,8 @@ static void unplay(struct type1_container *c)
 	struct type1_map *map;
 
 	for (map = type1_map_any(c); map; map = type1_map_after(map)) {
-		if (type1_domains_unmap(c, map))
-			type1_runs_unpin(map);
+		type1_domains_unmap(c, map);
+		type1_runs_unpin(map);
 		/* what lies at the address may not be what was mapped: more is held then */
 		if (map->charged < map->npinned_charged)
 			type1_charge_held(map, map->npinned_charged - map->charged);

@@ -134,8 +134,10 @@ static void map_remove(struct type1_container *c, struct type1_map *map)
 {
 	if (map->npinned)
 		type1_pins_drop(c, map);
-	if (map->nr_runs && type1_domains_unmap(c, map))
+	if (map->nr_runs) {
+		type1_domains_unmap(c, map);
 		type1_runs_unpin(map);
+	}
 	if (map->charged)
 		type1_uncharge(map, map->charged);
 	type1_dirty_forget(map);
@@ -276,7 +278,7 @@ static int unpin_by_devices(struct type1_container *c, struct type1_map *map, u6
 			map = type1_map_next(map, last);
 			continue;
 		}
-		if (!times || asked != map->iova)
+		if (asked != map->iova)
 			times = 0;
 		asked = map->iova;
 		from = max(from, asked);

@@ -271,12 +271,15 @@ release:
 	return err;
 }
 
-/* Pages are let go of; what was charged for them stays charged. */
+/*
+ * Pages are let go of, but for those that a device may reach for ever; what was charged for
+ * them stays charged.
+ */
 void type1_runs_unpin(struct type1_map *map)
 {
 	unsigned long i;
 
-	for (i = 0; i < map->nr_runs; i++) {
+	for (i = 0; !map->stuck && i < map->nr_runs; i++) {
 		type1_release_run(&map->runs[i], map->prot);
 		cond_resched();
 	}
@@ -285,6 +288,7 @@ void type1_runs_unpin(struct type1_map *map)
 	map->runs = &map->one_run;
 	map->max_runs = 1;
 	map->nr_runs = 0;
+	map->stuck = false;
 }
 
 /*

@@ -3,8 +3,8 @@
  * Devices without an IOMMU of their own: the pages that they pin, and what they read
  * and write through us.
  *
- * Pages are handled by the stretch that lies in one leaf: 64 pages of which all
- * are pinned already, or none is. One that is pinned again is only counted.
+ * Pages are handled by the stretch that lies in one leaf, of 64 pages; and pinned by what
+ * of it is pinned already, which is only counted, or is not.
  */
 #include <linux/kthread.h>
 #include <linux/sched/mm.h>
@@ -29,6 +29,12 @@ struct stretch {
 static struct page *pin_page(const struct type1_run *pin)
 {
 	return pfn_to_page(pin->pfn);
+}
+
+/* What is not ours was not charged for, and nobody holds it: it may have become another's. */
+static bool pin_charged(const struct type1_run *pin)
+{
+	return pin->ours && type1_page_charged(pin_page(pin));
 }
 
 /* The mapping of an address: devices that pin go on where they did so last. */
@@ -106,7 +112,7 @@ static struct type1_run *leaf_make(struct type1_container *c, struct type1_chunk
 	return chunk->leaf[word];
 }
 
-/* Nothing is kept where nothing is pinned, but for the marks. */
+/* Where nothing is pinned, who held it is not kept. */
 static void leaf_trim(struct type1_container *c, struct type1_chunk *chunk, unsigned int word)
 {
 	if (!chunk->pinned || chunk->pinned[word])
@@ -166,7 +172,7 @@ static int pin_first(struct type1_container *c, struct type1_map *map, unsigned 
 			.n	= 1,
 			.ours	= ours,
 		};
-		charge += type1_page_charged(pages[i]);
+		charge += pin_charged(&pin[i]);
 	}
 	if (list_empty(&c->domains))
 		err = type1_charge(map, charge);
@@ -288,7 +294,7 @@ static void unpin_some(struct type1_container *c, const struct stretch *s, bool 
 	for (; at < end; at++) {
 		if (!let_go(c, chunk, at, seen, &pin))
 			continue;
-		charged += type1_page_charged(pin_page(&pin));
+		charged += pin_charged(&pin);
 		/* what lies one behind the other goes together */
 		if (run.pfn + run.n != pin.pfn || run.ours != pin.ours) {
 			type1_release_run(&run, s->map->prot);
@@ -343,8 +349,7 @@ static int unpin_one(struct type1_container *c, u64 iova)
 	chunk = chunk_at(map, iova, &at);
 	if (chunk && chunk->npinned && let_go(c, chunk, at, true, &pin)) {
 		pin.n = 1;
-		all_gone(c, map, chunk, at / LEAF_PINS, 1, type1_page_charged(pin_page(&pin)),
-			 &pin);
+		all_gone(c, map, chunk, at / LEAF_PINS, 1, pin_charged(&pin), &pin);
 	}
 	return 1;
 }
@@ -494,15 +499,17 @@ static ssize_t rw_some(struct type1_container *c, struct type1_map *map, u64 off
 	bool borrow = (current->flags & PF_KTHREAD) && !current->mm;
 	size_t left = count;
 	ssize_t ret = -EPERM;
+	int err;
 
 	if (!(map->prot & IOMMU_READ) || (write && !(map->prot & IOMMU_WRITE)))
 		return -EPERM;
 	/* so that no written page can go without its mark */
 	if (write && c->tracking) {
-		ret = type1_dirty_prepare(map, first, npages);
-		if (ret)
+		err = type1_dirty_prepare(map, first, npages);
+		if (err) {
+			ret = err;
 			goto trim;
-		ret = -EPERM;
+		}
 	}
 	if (!mmget_not_zero(map->mm))
 		goto trim;

@@ -41,7 +41,7 @@ struct type1_run {
 
 #define TYPE1_PFN_BITS	40
 #define TYPE1_HELD_MAX	((1U << 23) - 1)
-/* short enough for the length of a scatterlist entry, long enough for any page of an IOMMU */
+/* short enough for the length of a scatterlist entry; iommu_map_sg() joins what is longer */
 #define TYPE1_RUN_MAX	(SZ_1G >> PAGE_SHIFT)
 #define TYPE1_BATCH	(PAGE_SIZE / sizeof(struct page *))
 
@@ -51,8 +51,8 @@ static_assert(52 - PAGE_SHIFT <= TYPE1_PFN_BITS);
 
 /*
  * What is known of 4096 pages of a mapping, made when the first of them is pinned or
- * written. The bitmap of what is pinned and who holds what is there while
- * something is. All of them are shorter at the end of a mapping: a mapping of one page
+ * written; once nothing is pinned it goes with what is reported, or with the mapping. The
+ * bitmap of what is pinned and who holds what is there while something is. All of them are shorter at the end of a mapping: a mapping of one page
  * needs little.
  */
 #define TYPE1_CHUNK_WORDS	64
@@ -76,6 +76,7 @@ struct type1_map {
 	bool			may_lock;	/* CAP_IPC_LOCK: no limit */
 	bool			no_vaddr;	/* taken away, to be replaced */
 	bool			all_dirty;	/* until it is reported */
+	bool			stuck;		/* an IOMMU did not unmap it: see domain_unmap() */
 	struct task_struct	*task;		/* its limit counts */
 	struct mm_struct	*mm;		/* grabbed, not held */
 	unsigned long		charged;	/* pages of mm->locked_vm */
@@ -108,8 +109,8 @@ struct type1_domain {
 
 struct type1_container {
 	/*
-	 * The outer one: devices are told to let go of their pages, and do so, under it
-	 * alone. It is held as long as @devices must not change.
+	 * The outer one, held for all of an unmap, so that a device that comes or goes waits
+	 * for that: devices are told to let go of their pages, and do so, under it alone.
 	 */
 	struct mutex		devices_lock;
 	/* for everything; @devices changes under both */
@@ -238,7 +239,7 @@ static inline struct type1_chunk *type1_chunk(struct type1_map *map, unsigned lo
 
 /* domain.c */
 int type1_domains_map(struct type1_container *c, struct type1_map *map);
-bool type1_domains_unmap(struct type1_container *c, struct type1_map *map);
+void type1_domains_unmap(struct type1_container *c, struct type1_map *map);
 int type1_attach_group(void *data, struct iommu_group *group, enum vfio_group_type type);
 void type1_detach_group(void *data, struct iommu_group *group);
 struct type1_group *type1_group_find(struct type1_container *c, struct iommu_group *group,

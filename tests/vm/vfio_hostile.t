@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,debug timeout=1200 iommu
+# migscope: vm=6.12,debug timeout=1800 iommu
 #
 # Users of our type1 backend that call anything, and users that are killed: they get
 # errors, at worst, and leave nothing behind; what the kernel logs meanwhile fails this.

@@ -255,7 +255,7 @@ TRACE_EVENT(vfio_rw,
 /*
  * A bitmap was asked for, by GET or (@unmap) by an unmap that reports. @dirty pages
  * are set in it. @full: a device may write anywhere, so that everything mapped
- * counts as dirty. After an error nothing was reported, and nothing is forgotten.
+ * counts as dirty. After an error part of it may have been written, and nothing is forgotten.
  */
 TRACE_EVENT(vfio_dirty_get,
 	TP_PROTO(void *container, u64 iova, u64 pages, u64 bytes, u64 dirty,

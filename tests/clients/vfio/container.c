@@ -355,12 +355,12 @@ long pins_left(void)
 	return pins;
 }
 
-void *reserved_page(const struct container *c, int device)
+void *probe_page(const struct container *c, int device, int how)
 {
-	void *page = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, c->device[device], 0);
+	void *page = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, c->device[device], how * PAGE);
 
 	if (page == MAP_FAILED)
-		bail_out("a device's reserved page");
+		bail_out("a device's own page");
 	return page;
 }
 

@@ -61,8 +61,8 @@ void *reserve(u64 bytes);
 long locked_pages(void);
 /* Pins for good less those that were let go of, in the whole machine. */
 long pins_left(void);
-/* The reserved page of a device of vfio_probe */
-void *reserved_page(const struct container *c, int device);
+/* The page of a device of vfio_probe, mapped as @how: PROBE_PAGE or PROBE_PAGE_RAW */
+void *probe_page(const struct container *c, int device, int how);
 
 #define START	VFIO_IOMMU_DIRTY_PAGES_FLAG_START
 #define STOP	VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP

@@ -317,7 +317,7 @@ static void test_reserved(void)
 	void *page;
 
 	probe_container(&c, VFIO_TYPE1v2_IOMMU, 1);
-	page = reserved_page(&c, 0);
+	page = probe_page(&c, 0, PROBE_PAGE);
 	dma_map(&c, 0, page, PAGE, READ);
 	before = pins_left();
 	IS(pin(&c, 0, 0, 1, READ), 1, "reserved: it can be pinned");
@@ -325,6 +325,38 @@ static void test_reserved(void)
 	IS(locked_pages(), 0, "reserved: nobody pays");
 	unpin(&c, 0, 0, 1);
 	IS(pins_left(), before, "reserved: it is let go of");
+	munmap(page, PAGE);
+	container_close(&c);
+}
+
+/*
+ * Memory that nobody manages is not held. What it is when a device lets go of it is its
+ * owner's business: it was not paid for when it was handed out.
+ */
+static void test_raw(void)
+{
+	struct container c;
+	long before;
+	void *page;
+
+	probe_container(&c, VFIO_TYPE1v2_IOMMU, 1);
+	page = probe_page(&c, 0, PROBE_PAGE_RAW);
+	dma_map(&c, 0, page, PAGE, READ);
+	before = pins_left();
+	for (int one = 0; one < 2; one++) {
+		IS(pin(&c, 0, 0, 1, READ), 1, "raw: it can be pinned");
+		IS(pins_left(), before, "raw: but is not held");
+		IS(locked_pages(), 0, "raw: nobody pays");
+		ioctl(c.device[0], PROBE_RESERVE, 0);
+		if (one)
+			unpin(&c, 0, 0, 1);
+		else	/* it is told to let go */
+			dma_unmap(&c, 0, PAGE, 0, NULL);
+		IS(locked_pages(), 0, "raw: nobody is paid back, whatever it is now");
+		ioctl(c.device[0], PROBE_RESERVE, 1);
+		if (!one)
+			dma_map(&c, 0, page, PAGE, READ);
+	}
 	munmap(page, PAGE);
 	container_close(&c);
 }
@@ -477,6 +509,7 @@ int main(void)
 	test_dirty();
 	test_pin();
 	test_reserved();
+	test_raw();
 	test_let_go();
 	test_threads();
 	test_groups();

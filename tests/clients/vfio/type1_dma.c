@@ -279,7 +279,7 @@ static void test_late(void)
 	IS(locked_pages(), 64, "all is charged, what was pinned once");
 	OK(copies(&e, mem, 0x100000, 0, 63), "it reaches its memory");
 
-	page = reserved_page(&e.c, 0);
+	page = probe_page(&e.c, 0, PROBE_PAGE);
 	pins = pins_left();
 	IS(dma_map(&e.c, 0x300000, page, PAGE, READ), 0, "a page that is reserved");
 	IS(locked_pages(), 64, "nobody pays for it");

@@ -294,6 +294,12 @@ static long probe_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned lon
 		return 0;
 	case PROBE_PIN_ASKED:
 		return probe_pin_asked(probe, arg);
+	case PROBE_RESERVE:
+		if (arg)
+			SetPageReserved(reserved);
+		else
+			ClearPageReserved(reserved);
+		return 0;
 	case PROBE_ASKED:
 		return probe->asked;
 	case PROBE_COST:
@@ -335,6 +341,9 @@ static void probe_close(struct vfio_device *vdev)
 /* A page that is there for all, as of the kernel's own image */
 static int probe_mmap(struct vfio_device *vdev, struct vm_area_struct *vma)
 {
+	if (vma->vm_pgoff == PROBE_PAGE_RAW)
+		return remap_pfn_range(vma, vma->vm_start, page_to_pfn(reserved), PAGE_SIZE,
+				       vma->vm_page_prot);
 	return vm_insert_page(vma, vma->vm_start, reserved);
 }
 

@@ -16,7 +16,12 @@ struct probe_pin {
 	__u32	prot;		/* of IOMMU_READ 1, IOMMU_WRITE 2 */
 };
 
-/* A page that a device maps, of its file at 0, is reserved: nobody pays for it. */
+/*
+ * The page of a device's file is reserved: nobody pays for it. It is mapped at 0 as any
+ * page, and behind that as memory that nobody manages.
+ */
+#define PROBE_PAGE	0
+#define PROBE_PAGE_RAW	1
 #define PROBE_PIN	_IO(VFIO_TYPE, VFIO_BASE + 100)
 #define PROBE_UNPIN	_IO(VFIO_TYPE, VFIO_BASE + 101)
 
@@ -48,5 +53,7 @@ struct probe_rw {
  */
 #define PROBE_PIN_ASKED	_IO(VFIO_TYPE, VFIO_BASE + 108)
 #define PROBE_NOWHERE	(~0ULL)
+/* The argument: whether that page is reserved, from now on. */
+#define PROBE_RESERVE	_IO(VFIO_TYPE, VFIO_BASE + 109)
 
 #endif
