@@ -178,12 +178,19 @@ static bool blk_work(struct vdpasim *sim, unsigned long *kicked, unsigned int *d
 			break;
 		if (ret > 0)
 			vdpasim_complete(sim, vq, blk_handle(sim_to_blk(sim), vq));
+		/* one may be all of the disk */
+		cond_resched();
 	}
 	if (handled)
 		vdpasim_notify(vq);
 	*done += handled;
 	*kicked = handled == VDPASIM_BATCH;
 	return *kicked;
+}
+
+static void blk_queue_ready(struct vdpasim *sim, unsigned int idx)
+{
+	set_bit(idx, sim->kicked);
 }
 
 static void blk_setup(struct virtio_blk_config *config)
@@ -227,6 +234,7 @@ static int blk_dev_add(struct vdpa_mgmt_dev *mdev, const char *name,
 		.ngroups	= 1,
 		.nas		= 1,
 		.work		= blk_work,
+		.queue_ready	= blk_queue_ready,
 		.free		= blk_free,
 	};
 	struct vdpasim *sim = vdpasim_create(&attr, config);

@@ -40,7 +40,7 @@ static bool dirty_log;
 module_param(dirty_log, bool, 0444);
 MODULE_PARM_DESC(dirty_log, "Offer to log what the device writes");
 
-/* NULL where there is no such queue, also to a CPU that guesses */
+/* NULL where there is no such queue; a CPU that guesses gets to one that there is */
 static struct vdpasim_virtqueue *sim_vq(struct vdpasim *sim, u16 idx)
 {
 	if (idx >= sim->attr.nvqs)
@@ -221,8 +221,11 @@ static void sim_set_vq_ready(struct vdpa_device *vdpa, u16 idx, bool ready)
 	if (!vq)
 		return;
 	guard(mutex)(&sim->mutex);
-	if (ready && !vq->ready)
-		WRITE_ONCE(vq->ready, !vring_start(sim, vq));
+	if (ready && !vq->ready && !vring_start(sim, vq)) {
+		WRITE_ONCE(vq->ready, true);
+		sim->attr.queue_ready(sim, vq - sim->vqs);
+		vdpasim_schedule_work(sim);
+	}
 	if (!ready && vq->ready) {
 		WRITE_ONCE(vq->ready, false);
 		vq->avail_idx = vq->vring.last_avail_idx;
@@ -380,6 +383,9 @@ static void sim_set_status(struct vdpa_device *vdpa, u8 status)
 		status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	/* only a reset takes that away */
 	sim->status = status | (sim->status & VIRTIO_CONFIG_S_NEEDS_RESET);
+	/* for what was marked before */
+	if (vdpasim_is_started(sim))
+		vdpasim_schedule_work(sim);
 }
 
 static void vq_reset(struct vdpasim_virtqueue *vq)

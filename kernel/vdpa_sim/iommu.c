@@ -129,7 +129,7 @@ static bool table_has(struct vhost_iotlb *table, const struct vhost_iotlb_map *l
 
 /*
  * There is no memory for a copy of @want. What is not in it any more goes in any
- * case: its pages are about to be released.
+ * case: with the base's vhost_vdpa its pages are about to be released.
  */
 static void trim(struct vdpasim *sim, unsigned int asid, struct vhost_iotlb *want)
 {

@@ -58,6 +58,8 @@ struct vdpasim_net {
 	u8 mac[ETH_ALEN];
 	unsigned int max_pairs;
 	unsigned int pairs;
+	/* pairs in which there may be frames left from before the device was stopped */
+	unsigned long left;
 	/* a frame on its way, with its header */
 	void *frame;
 	size_t frame_size;
@@ -145,6 +147,17 @@ static size_t net_transmit(struct vdpasim_net *net, unsigned int pair)
 	return len;
 }
 
+static bool net_has_room(struct vdpasim_net *net, unsigned int pair)
+{
+	struct vdpasim_virtqueue *vq = &net->sim.vqs[2 * pair];
+
+	if (vdpasim_getdesc(&net->sim, vq, NULL, &vq->wiov) <= 0)
+		return false;
+	vringh_abandon_iotlb(&vq->vring, 1);
+	return true;
+}
+
+/* Frames that are left wait for buffers to be received into, others are dropped. */
 static bool net_work_pair(struct vdpasim_net *net, unsigned int pair, unsigned int *done)
 {
 	struct vdpasim_virtqueue *rxq = &net->sim.vqs[2 * pair], *txq = rxq + 1;
@@ -155,9 +168,13 @@ static bool net_work_pair(struct vdpasim_net *net, unsigned int pair, unsigned i
 	if (!rxq->ready || !txq->ready)
 		return false;
 	for (sent = 0; sent < VDPASIM_BATCH; sent++) {
-		ret = vdpasim_getdesc(&net->sim, txq, &txq->riov, NULL);
-		if (!ret)
+		if (test_bit(pair, &net->left) && !net_has_room(net, pair))
 			break;
+		ret = vdpasim_getdesc(&net->sim, txq, &txq->riov, NULL);
+		if (!ret) {
+			__clear_bit(pair, &net->left);
+			break;
+		}
 		if (ret < 0) {
 			net->tx[pair].errors++;
 			continue;
@@ -195,7 +212,7 @@ static bool net_set_pairs(struct vdpasim *sim, struct vdpasim_virtqueue *vq)
 {
 	struct vdpasim_net *net = sim_to_net(sim);
 	struct virtio_net_ctrl_mq mq;
-	u16 pairs;
+	u16 pairs, i;
 
 	if (!vdpasim_has(sim, VIRTIO_NET_F_MQ) ||
 	    vringh_iov_pull_iotlb(&vq->vring, &vq->riov, &mq, sizeof(mq)) != sizeof(mq))
@@ -204,6 +221,10 @@ static bool net_set_pairs(struct vdpasim *sim, struct vdpasim_virtqueue *vq)
 	if (!pairs || pairs > net->max_pairs)
 		return false;
 	net->pairs = pairs;
+	/* some may not have been in use when their queues became ready */
+	for (i = 0; i < pairs; i++)
+		set_bit(2 * i, sim->kicked);
+	vdpasim_schedule_work(sim);
 	return true;
 }
 
@@ -277,22 +298,41 @@ static bool net_work_ctrl(struct vdpasim_net *net, unsigned int *done)
 static bool net_work(struct vdpasim *sim, unsigned long *kicked, unsigned int *done)
 {
 	struct vdpasim_net *net = sim_to_net(sim);
-	unsigned int pair, idx, ctrl = net_ctrl_vq(sim);
+	unsigned int pair, idx, rx, tx, ctrl = net_ctrl_vq(sim);
+	bool refilled;
 
 	/* a command before the frames that were sent after it */
 	if (test_bit(ctrl, kicked) && !net_work_ctrl(net, done))
 		__clear_bit(ctrl, kicked);
 	for (pair = 0; pair < net->pairs; pair++) {
+		rx = 2 * pair;
+		tx = rx + 1;
 		/* buffers to receive into are taken when there is something to receive */
-		__clear_bit(2 * pair, kicked);
-		if (test_bit(2 * pair + 1, kicked) && !net_work_pair(net, pair, done))
-			__clear_bit(2 * pair + 1, kicked);
+		refilled = __test_and_clear_bit(rx, kicked);
+		if (test_bit(tx, kicked)) {
+			__clear_bit(pair, &net->left);
+			__assign_bit(tx, kicked, net_work_pair(net, pair, done));
+		} else if (refilled && test_bit(pair, &net->left)) {
+			__assign_bit(rx, kicked, net_work_pair(net, pair, done));
+		}
 	}
 	/* the other queues are not in use */
 	for (idx = 2 * pair; idx < sim->attr.nvqs; idx++)
 		if (idx != ctrl)
 			__clear_bit(idx, kicked);
 	return *kicked;
+}
+
+static void net_queue_ready(struct vdpasim *sim, unsigned int idx)
+{
+	struct vdpasim_net *net = sim_to_net(sim);
+
+	if (idx == net_ctrl_vq(sim)) {
+		set_bit(idx, sim->kicked);
+	} else {
+		__set_bit(idx / 2, &net->left);
+		set_bit(idx & ~1, sim->kicked);
+	}
 }
 
 static int net_put_stat(struct sk_buff *msg, const char *name, u64 value)
@@ -411,6 +451,7 @@ static int net_dev_add(struct vdpa_mgmt_dev *mdev, const char *name,
 		.ngroups	= 2,
 		.nas		= 2,
 		.work		= net_work,
+		.queue_ready	= net_queue_ready,
 		.set_config	= net_set_config,
 		.reset		= net_reset,
 		.resumed	= net_resumed,

@@ -62,6 +62,11 @@ struct vdpasim_dev_attr {
 	u32 nas;
 
 	bool (*work)(struct vdpasim *sim, unsigned long *kicked, unsigned int *done);
+	/*
+	 * A queue is ready. What was in it when the device was stopped nobody tells of again:
+	 * marks in @kicked what has to be looked at. With the mutex held.
+	 */
+	void (*queue_ready)(struct vdpasim *sim, unsigned int idx);
 	/* a driver's write to the configuration space, which is known to be inside */
 	void (*set_config)(struct vdpasim *sim, unsigned int offset, const void *buf,
 			   unsigned int len);

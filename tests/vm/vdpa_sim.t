@@ -116,7 +116,7 @@ variant() {	# WORDS -p|'' PARAMETER...
 	shift 2
 	ok "$words: the simulator" load "$@"
 	ok "$words: a disk" add b1 blk vhost_vdpa
-	for what in blocks unmapped hostile reset suspend queue; do
+	for what in blocks unmapped hostile reset suspend queue waiting; do
 		ok "$words: $what" "$client" ${physical:+"$physical"} "$(vdpa_node b1)" $what
 	done
 	[ -n "$physical" ] || ok "$words: meanwhile" "$client" "$(vdpa_node b1)" meanwhile
@@ -138,7 +138,7 @@ variant() {	# WORDS -p|'' PARAMETER...
 	ok "$words: a card that can do more" tests/lib/vdpa_nl.py add \
 		mgmtdev=vdpasim_net name=n2 features=0x308e30028 max_vqp=4
 	bind n2 vhost_vdpa
-	for what in loop spaces control config; do
+	for what in loop left spaces control config; do
 		ok "$words: $what" "$client" "$(vdpa_node n1)" $what
 	done
 	ok "$words: control, with pairs and announcements" "$client" "$(vdpa_node n2)" control

@@ -243,3 +243,54 @@ void loop(void)
 	check(used(0) == got);
 	close_device();
 }
+
+/* Sixteen, for the card itself */
+static void send_frames(unsigned int header)
+{
+	for (unsigned int i = 0; i < 16; i++) {
+		memset(page(DATA + i), 0, header);
+		get_config(0, page(DATA + i) + header, 6);
+		memset(page(DATA + i) + header + 6, 0x40 + i, 200 + i);
+		put(1, i, page(DATA + i), header + 206 + i, 0);
+		offer(1, i);
+	}
+}
+
+static void make_room(void)
+{
+	for (unsigned int i = 0; i < 16; i++) {
+		put(0, i, page(DATA + 16 + i), PAGE, VRING_DESC_F_WRITE);
+		offer(0, i);
+	}
+}
+
+void left(void)
+{
+	const unsigned int header = sizeof(struct virtio_net_hdr_v1);
+	enum { BEFORE, AFTER, NEVER, WAYS } room;
+
+	for (room = BEFORE; room < WAYS; room++) {
+		start_card(0, 0);
+		map(0, 0, PAGES);
+		send_frames(header);
+		if (room == BEFORE)
+			make_room();
+		driver_ok();
+		if (room != BEFORE) {
+			usleep(SHORTLY_MS * 1000);
+			check(used(1) == 0);
+		}
+		if (room == AFTER) {
+			make_room();
+			kick(0);
+		}
+		/* who kicks wants them sent as ever: what has no room is dropped */
+		if (room == NEVER)
+			kick(1);
+		check(done_within(1, PATIENCE_MS));
+		check(used(0) == (room == NEVER ? 0 : 16));
+		for (unsigned int i = 0; i < used(0); i++)
+			check(!memcmp(page(DATA + 16 + i) + header, page(DATA + i) + header, 206 + i));
+		close_device();
+	}
+}

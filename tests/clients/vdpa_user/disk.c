@@ -193,6 +193,29 @@ void meanwhile(void)
 	close_device();
 }
 
+void waiting(void)
+{
+	for (int late = 0; late < 2; late++) {
+		volatile uint8_t *answer;
+
+		open_device();
+		must(ioctl(user.fd, VHOST_SET_OWNER));
+		map(0, 0, PAGES);
+		negotiate(MODERN);
+		set_up(0, false);
+		set_fds(0);
+		answer = ask(VIRTIO_BLK_T_FLUSH, 0, 0);
+		if (!late)
+			enable(0);
+		driver_ok();
+		if (late)
+			enable(0);
+		check(done_within(0, PATIENCE_MS));
+		check(*answer == VIRTIO_BLK_S_OK);
+		close_device();
+	}
+}
+
 void faults(void)
 {
 	unsigned int n;

@@ -13,6 +13,7 @@
  *   unmapped	what was mapped, is not any more: data, then the ring
  *   meanwhile	unmapped while the device waits for a page of it: nothing is written there any
  *		more, by user addresses
+ *   waiting	what is in a ring before it is started is done, though nobody kicks
  *   hostile	requests that would leave the disk
  *   reset	what was kicked just before a reset is not done after it; maps are kept
  *   suspend	what is kicked meanwhile is done when it is resumed, and not before
@@ -31,6 +32,8 @@
  *   config	reads and writes of the configuration, in it and beside it
  *   unused	a queue that is not negotiated is kicked, and that is all
  *   loop	frames, and what is for others
+ *   left	frames that are in a ring before the card is started go out when there is
+ *		room for them, though nobody kicks
  */
 #include "user.h"
 #include "whats.h"
@@ -47,8 +50,8 @@ static const struct {
 	{ "unmapped", unmapped }, { "hostile", hostile }, { "reset", reset },
 	{ "suspend", suspend }, { "queue", queue }, { "faults", faults }, { "exact", exact },
 	{ "fragments", in_fragments }, { "too_many", too_many },
-	{ "spaces", spaces }, { "meanwhile", meanwhile }, { "unused", unused },
-	{ "control", control }, { "config", config }, { "loop", loop },
+	{ "spaces", spaces }, { "meanwhile", meanwhile }, { "waiting", waiting }, { "unused", unused },
+	{ "control", control }, { "config", config }, { "loop", loop }, { "left", left },
 };
 
 int main(int argc, char **argv)

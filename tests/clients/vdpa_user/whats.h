@@ -8,6 +8,7 @@ void blocks(void);
 void nothing(void);
 void unmapped(void);
 void meanwhile(void);
+void waiting(void);
 void hostile(void);
 void reset(void);
 void suspend(void);
@@ -23,5 +24,6 @@ void control(void);
 void config(void);
 void unused(void);
 void loop(void);
+void left(void);
 
 #endif
