@@ -7,7 +7,8 @@
 
 /*
  * Devices and management devices do not come or go while it is held, for write
- * by whoever makes them. A driver's remove() is called with it held.
+ * by whoever makes them. A driver's remove() may be called with it held, or, when it is
+ * unbound or unregistered, without.
  */
 extern struct rw_semaphore vdpa_lock;
 extern const struct bus_type vdpa_bus_type;

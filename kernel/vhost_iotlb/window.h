@@ -26,7 +26,7 @@ struct vhost_iotlb_changes {
 
 extern struct vhost_iotlb_changes vhost_iotlb_changes[VHOST_IOTLB_CHANGES];
 
-/* Cheap, since every change counts: tables are some cache lines apart. */
+/* Cheap, since every change counts. Tables that share one undo each other's windows, no more. */
 static inline atomic64_t *vhost_iotlb_changes_of(const struct vhost_iotlb *table)
 {
 	return &vhost_iotlb_changes[(uintptr_t)table / 64 % VHOST_IOTLB_CHANGES].count;

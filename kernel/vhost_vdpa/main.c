@@ -236,6 +236,16 @@ static struct vhost_vdpa *vhost_vdpa_alloc(struct vdpa_device *vdev)
 	return NULL;
 }
 
+static void device_revoke(struct vhost_vdpa *v)
+{
+	mutex_lock(&v->lock);
+	vhost_vdpa_doorbells_remove(v);
+	if (v->opened)
+		device_give_back(v);
+	v->vdev = NULL;
+	mutex_unlock(&v->lock);
+}
+
 static int vhost_vdpa_probe(struct vdpa_device *vdev)
 {
 	bool translates = vdev->config->set_map || vdev->config->dma_map;
@@ -252,19 +262,12 @@ static int vhost_vdpa_probe(struct vdpa_device *vdev)
 	cdev_init(&v->cdev, &vhost_vdpa_fops);
 	v->cdev.owner = THIS_MODULE;
 	err = cdev_device_add(&v->cdev, &v->dev);
-	if (err)
+	if (err) {
+		/* by a node that there was already somebody may have opened it */
+		device_revoke(v);
 		put_device(&v->dev);
+	}
 	return err;
-}
-
-static void device_revoke(struct vhost_vdpa *v)
-{
-	mutex_lock(&v->lock);
-	vhost_vdpa_doorbells_remove(v);
-	if (v->opened)
-		device_give_back(v);
-	v->vdev = NULL;
-	mutex_unlock(&v->lock);
 }
 
 static void vhost_vdpa_remove(struct vdpa_device *vdev)

@@ -31,18 +31,17 @@ static void pinned_changed(struct vhost_vdpa *v, s64 pages)
 					rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT);
 }
 
-/* Charged first, looked at then: two devices of one process must not both fit. */
+/* In one step: two devices of one process must not both fit, nor keep each other out. */
 static int charge(struct vhost_vdpa *v, u64 pages)
 {
 	atomic64_t *total = &v->vhost.mm->pinned_vm;
 	u64 limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+	s64 have = atomic64_read(total);
 
-	if (pages > limit)
-		return -ENOMEM;
-	if (atomic64_add_return(pages, total) > limit) {
-		atomic64_sub(pages, total);
-		return -ENOMEM;
-	}
+	do {
+		if (pages > limit || have > limit - pages)
+			return -ENOMEM;
+	} while (!atomic64_try_cmpxchg(total, &have, have + pages));
 	return 0;
 }
 

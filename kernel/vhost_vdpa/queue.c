@@ -9,7 +9,7 @@
 
 #include "vhost_vdpa.h"
 
-/* By whoever wrote to the eventfd, with its lock held. */
+/* By whoever wrote to the eventfd, with its lock held; or handed it over with something in it. */
 static void queue_kicked(struct vhost_work *work)
 {
 	struct vhost_virtqueue *vq = container_of(work, struct vhost_virtqueue, poll.work);

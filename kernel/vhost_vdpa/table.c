@@ -29,6 +29,7 @@ static int space_give(struct vhost_vdpa *v, struct vhost_vdpa_as *as)
 	int err;
 
 	err = vdpa_ask(v->vdev, set_map, as->id, &as->iotlb);
+	as->stale = err;
 	/* else there is no telling what it still uses */
 	if (!err)
 		vhost_vdpa_release(v, &as->doomed);
@@ -202,7 +203,9 @@ static int table_cut(struct vhost_vdpa *v, struct vhost_vdpa_as *as, u64 first, 
 		return 0;
 	}
 	list_splice_tail(&gone, &as->doomed);
-	return v->in_batch || list_empty(&as->doomed) ? 0 : space_give(v, as);
+	if (v->in_batch || (list_empty(&as->doomed) && !as->stale))
+		return 0;
+	return space_give(v, as);
 }
 
 static u64 watched_from(bool watched)
@@ -291,12 +294,13 @@ static int message_update(struct vhost_vdpa *v, struct vhost_vdpa_as *as,
 	return err;
 }
 
+/* One that failed may be repeated: the device has no table yet that it took. */
 static int message_batch_end(struct vhost_vdpa *v, struct vhost_vdpa_as *as)
 {
-	if (!v->in_batch)
-		return 0;
+	bool give = v->in_batch || as->stale;
+
 	v->in_batch = false;
-	return takes_tables(v) ? space_give(v, as) : 0;
+	return give && takes_tables(v) ? space_give(v, as) : 0;
 }
 
 static int message_handle(struct vhost_vdpa *v, u32 asid, const struct vhost_iotlb_msg *msg)
@@ -408,6 +412,7 @@ int vhost_vdpa_memory_open(struct vhost_vdpa *v)
 		as = &v->spaces[asid];
 		vhost_iotlb_init(&as->iotlb, limit, 0);
 		INIT_LIST_HEAD(&as->doomed);
+		as->stale = false;
 		as->id = asid;
 		err = space_empty_device(v, as);
 	}

@@ -25,6 +25,7 @@ struct vhost_vdpa_as {
 	struct vhost_iotlb iotlb;
 	/* no longer in the table, but maybe still in use by the device */
 	struct list_head doomed;
+	bool stale;		/* the device refused the table as it is now */
 	u32 id;
 };
 
@@ -79,7 +80,7 @@ struct vhost_vdpa {
 	u32 batch_asid;
 	u64 pinned;			/* pages */
 
-	/* held for read while a doorbell is mapped into a process */
+	/* held for read while a doorbell is being mapped into a process */
 	struct rw_semaphore doorbells;
 	bool doorbells_gone;
 	struct address_space *mapping;
