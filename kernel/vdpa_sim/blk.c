@@ -166,11 +166,12 @@ static size_t blk_handle(struct vdpasim_blk *blk, struct vdpasim_virtqueue *vq)
 static bool blk_work(struct vdpasim *sim, unsigned long *kicked, unsigned int *done)
 {
 	struct vdpasim_virtqueue *vq = &sim->vqs[0];
+	bool look = *kicked;
 	unsigned int handled;
 	int ret;
 
 	*kicked = 0;
-	if (!vq->ready)
+	if (!look || !vq->ready)
 		return false;
 	for (handled = 0; handled < VDPASIM_BATCH; handled++) {
 		ret = vdpasim_getdesc(sim, vq, &vq->riov, &vq->wiov);

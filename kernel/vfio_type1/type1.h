@@ -52,8 +52,8 @@ static_assert(52 - PAGE_SHIFT <= TYPE1_PFN_BITS);
 /*
  * What is known of 4096 pages of a mapping, made when the first of them is pinned or
  * written; once nothing is pinned it goes with what is reported, or with the mapping. The
- * bitmap of what is pinned and who holds what is there while something is. All of them are shorter at the end of a mapping: a mapping of one page
- * needs little.
+ * bitmap of what is pinned and who holds what is there while something is. All of them are
+ * shorter at the end of a mapping: a mapping of one page needs little.
  */
 #define TYPE1_CHUNK_WORDS	64
 #define TYPE1_CHUNK_PAGES	(TYPE1_CHUNK_WORDS * BITS_PER_LONG)

@@ -205,8 +205,11 @@ void waiting(void)
 		set_up(0, false);
 		set_fds(0);
 		answer = ask(VIRTIO_BLK_T_FLUSH, 0, 0);
-		if (!late)
+		if (!late) {
 			enable(0);
+			/* so that it is looked at by a device that does not run yet */
+			usleep(SHORTLY_MS * 1000);
+		}
 		driver_ok();
 		if (late)
 			enable(0);
