@@ -207,6 +207,15 @@ void config(void)
 	free(at);
 }
 
+/* Sixteen buffers to receive into */
+static void make_room(void)
+{
+	for (unsigned int i = 0; i < 16; i++) {
+		put(0, i, page(DATA + 16 + i), PAGE, VRING_DESC_F_WRITE);
+		offer(0, i);
+	}
+}
+
 void loop(void)
 {
 	const unsigned int header = sizeof(struct virtio_net_hdr_v1);
@@ -215,10 +224,7 @@ void loop(void)
 	start_card(0, 0);
 	map(0, 0, PAGES);
 	driver_ok();
-	for (i = 0; i < 16; i++) {
-		put(0, i, page(DATA + 16 + i), PAGE, VRING_DESC_F_WRITE);
-		offer(0, i);
-	}
+	make_room();
 	for (i = 0; i < 16; i++) {
 		uint8_t *frame = page(DATA + i);
 
@@ -253,14 +259,6 @@ static void send_frames(unsigned int header)
 		memset(page(DATA + i) + header + 6, 0x40 + i, 200 + i);
 		put(1, i, page(DATA + i), header + 206 + i, 0);
 		offer(1, i);
-	}
-}
-
-static void make_room(void)
-{
-	for (unsigned int i = 0; i < 16; i++) {
-		put(0, i, page(DATA + 16 + i), PAGE, VRING_DESC_F_WRITE);
-		offer(0, i);
 	}
 }
 
