@@ -8,6 +8,7 @@
 #	load_to NAME BARRIER		waits until it stands at start, middle or end
 #	load_go NAME			lets it go on
 #	load_end NAME			waits for its end; truth in $TAP_TMP/NAME.truth
+#	load_enough NAME		ends its plan where it is, and waits likewise
 #	truth NAME FILTER		of it, by jq; arguments of jq may follow
 #	watch ARGUMENT...		starts migscope with these, until it says it watches
 #	watch_first ARGUMENT...		the same, until its first sample is there
@@ -75,6 +76,12 @@ load_end() {
 	unset "load_pid[$1]"
 	[ $status -eq 0 ] || diag "kvmload ended with $status: $(head -3 "$TAP_TMP/$1.err")"
 	return $status
+}
+
+# load_enough NAME: the same, but its plan ends where it is
+load_enough() {
+	kill -USR2 "${load_pid[$1]}"
+	load_end "$1"
 }
 
 truth() { jq -rc "${@:3}" "$2" "$TAP_TMP/$1.truth"; }

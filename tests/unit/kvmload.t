@@ -202,6 +202,13 @@ timeout 20 "$kvmload" -b < <(:) >"$out" 2>"$err"
 is "input ends at a barrier: status" "$?" 1
 like "input ends at a barrier: says why" "$(<"$err")" 'input ended'
 
+# --- seen enough: at the end of a batch, and the counts are of what was written
+timeout -s USR2 --preserve-status 3 "$kvmload" -n 503 -e 100 -P 60000 -r 1000 >"$out" 2>"$err"
+is "told to end: status" "$?" 0
+is "told to end: what was written is the plan" "$(truth '.total |
+	[.writes > 0, .writes < 30180000, .writes == .pushes, .left, .unique_pages == ([.writes, 503] | min)]')" \
+	'[true,true,true,0,true]'
+
 check_counts
 
 # --- several VMs

@@ -37,8 +37,8 @@ watch record -o "$db" -i 500ms
 top_start C.UTF-8 2
 # 500 pages a second, or what a busy machine makes of that: a clock that is taken for what
 # passed is wrong by a factor of thousands. It is harvested often: a page that is dirty already
-# is not dirtied again.
-load calm -c 1 -s 4096 -n 2000 -P 16 -e 250 --memory 128M --name calm -r 500
+# is not dirtied again. Its plan is longer than anybody looks.
+load calm -c 1 -s 4096 -n 2000 -P 2000 -e 250 --memory 128M --name calm -r 500
 ok "top sees it" shows '^calm +ring +[0-9]'
 about_right() { awk -v r="$1" 'BEGIN { exit !(r > 0.1 && r < 40) }'; }
 
@@ -74,7 +74,7 @@ for step in 7200 -10800; do
 	ok "$what: top: the rate stays right ($rate MB/s)" about_right "$rate"
 	more_samples 3
 done
-load_end calm
+load_enough calm
 more_samples 3
 watch_end
 pages=$(truth calm '[.vms[0].total.vcpus[].pushes] | add')
@@ -101,7 +101,7 @@ is "record: what was no gap is not called one" \
 is "record: one migration" "$(report '.sessions | map([.name, .kind])' | sed "s/-[0-9]*//")" '[["calm","migration"]]'
 is "record: its pages" "$(report '.sessions[0].bill.pages')" "$pages"
 is "record: as long as it took, not as the clock has it" \
-	"$(report '.sessions[0].seconds | . > 30 and . < 1800')" true
+	"$(report '.sessions[0].seconds | . > 1 and . < 1800')" true
 ok "record: its rate" about_right "$(report '.sessions[0].bill.pages_per_second * 4096e-6')"
 like "record: in words" "$("$migscope" report "$db")" 'the clock was set by \+7[12][0-9]{2}\..*the clock was set by -10[78]'
 done_testing

@@ -2,7 +2,7 @@
 /*
  * Where an observer comes in: we print one line of JSON and wait for a line on
  * standard input or for SIGUSR1. VMs that run in parallel arrive together and
- * are announced once.
+ * are announced once. Also how it says that it has seen enough: SIGUSR2.
  */
 #include <errno.h>
 #include <poll.h>
@@ -20,11 +20,27 @@ static u32 expected = 1, arrived, generation;
 static int sigfd = -1;
 static bool stdin_open = true;
 
+static volatile sig_atomic_t told_to_end;
+
+static void on_end(int sig)
+{
+	(void)sig;
+	told_to_end = 1;
+}
+
+/* SIGUSR2 came: the plan ends where it is. */
+bool kl_told_to_end(void)
+{
+	return told_to_end;
+}
+
 /* Before any thread: all of them must have the signal blocked. */
 void kl_barrier_init(const struct kl_opts *o)
 {
+	struct sigaction end = { .sa_handler = on_end, .sa_flags = SA_RESTART };
 	sigset_t set;
 
+	sigaction(SIGUSR2, &end, NULL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);

@@ -289,5 +289,6 @@ struct json_object *kl_vm_run(const struct kl_opts *o, u32 index, u32 *wrong);
 /* barrier.c */
 void kl_barrier_init(const struct kl_opts *o);
 void kl_barrier_wait(const char *at, u32 vm);
+bool kl_told_to_end(void);
 
 #endif /* KVMLOAD_H */

@@ -63,7 +63,8 @@ static const struct argp_option options[] = {
 	{ "barrier", 'b', NULL, 0, "a barrier at the middle of the plan, all vCPUs stopped", 4 },
 	{ "hold", OPT_HOLD, NULL, 0, "a barrier at the end, before the VM is destroyed", 4 },
 
-	{ NULL, 0, NULL, 0, "The run:", 5 },
+	{ NULL, 0, NULL, 0, "The run; SIGUSR2 ends the plan where it is, behind its middle"
+	  " if there is a barrier:", 5 },
 	{ "vms", OPT_VMS, "N", 0, "run N VMs, one after another (1)", 5 },
 	{ "parallel", OPT_PARALLEL, NULL, 0, "run them at the same time", 5 },
 	{ "device", OPT_DEVICE, "PATH", 0, "of KVM (/dev/kvm)", 5 },

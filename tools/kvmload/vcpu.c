@@ -153,7 +153,8 @@ static void keep_pace(struct kl_vcpu *v)
 	}
 	due = v->pace_base_ns +
 	      (u64)((double)(v->written - v->pace_base_written) * 1e9 / (double)rate);
-	for (u64 now = kl_now(); now < due && !must_stop(v->vm); now = kl_now())
+	for (u64 now = kl_now(); now < due && !must_stop(v->vm) && !kl_told_to_end();
+	     now = kl_now())
 		kl_sleep_ns(min_u64(due - now, PACE_SLICE_NS));
 }
 
@@ -185,12 +186,20 @@ static bool park_where_due(struct kl_vcpu *v)
 	return !__atomic_load_n(&vm->quit, __ATOMIC_RELAXED);
 }
 
+/* Seen enough: what is written is the plan. Not before the middle, where all meet. */
+static bool plan_ended(struct kl_vcpu *v)
+{
+	if (v->vm->past_middle && kl_told_to_end())
+		v->goal = v->written;
+	return v->written >= v->goal;
+}
+
 void *kl_vcpu_main(void *arg)
 {
 	struct kl_vcpu *v = arg;
 	struct kl_vm *vm = v->vm;
 
-	while (park_where_due(v) && v->written < v->goal) {
+	while (park_where_due(v) && !plan_ended(v)) {
 		u64 at = v->written % v->n_pages;
 		u32 n = batch_size(v);
 
