@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,debug timeout=3000 long
+# migscope: vm=6.12,debug timeout=3000
 #
 # The simulated VFIO device through a container: what it is, its DMA and dirty pages to
 # the page, both migration protocols, state that is moved from one to another, streams

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,debug timeout=1200 iommu long
+# migscope: vm=6.12,debug timeout=1200 iommu
 #
 # Our type1 backend with devices that pin for themselves: what it promises and refuses, every
 # bit that it reports, and its events, added up, against what the client knows.

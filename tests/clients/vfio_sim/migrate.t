@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12 needs=qemu own timeout=600 long
+# migscope: vm=6.12 needs=qemu own timeout=600
 #
 # A guest with a simulated VFIO device in it migrates from one QEMU to another: what the
 # device wrote after it was sent arrives, because the container's dirty bitmap named it,
