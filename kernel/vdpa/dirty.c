@@ -37,14 +37,13 @@ struct vdpa_dirty_page {
 
 struct vdpa_dirty {
 	struct list_head link;
-	const struct vdpa_device *vdev;
+	struct vdpa_device *vdev;
+	const struct vdpa_dirty_ops *ops;
 
 	/*
-	 * Held by the device while it writes, so that who changes what is marked waits for what
-	 * is just being written. Inside of the device's and the driver's own locks, outside of
-	 * the mm's.
+	 * What is marked, and where. A device that writes is not to be held: so who changes
+	 * that has waited for what was just being written.
 	 */
-	struct mutex lock;
 	bool on;
 	struct mm_struct *mm;		/* NULL: no bitmap */
 	u64 base;
@@ -59,6 +58,8 @@ struct vdpa_dirty {
 static LIST_HEAD(offered);
 static DEFINE_MUTEX(offered_lock);
 
+DEFINE_GUARD(held, struct vdpa_dirty *, _T->ops->hold(_T->vdev), _T->ops->let_go(_T->vdev))
+
 /*
  * A device's side
  */
@@ -67,11 +68,13 @@ static DEFINE_MUTEX(offered_lock);
  * vdpa_dirty_offer - a device can mark what it writes
  * @vdev: the device, before anybody drives it
  * @nvqs: how many queues it has
+ * @ops: how it is held still
  *
  * Return: what the device marks with, to be given back with vdpa_dirty_withdraw() when
  * nobody drives it any more; NULL if there is no memory.
  */
-struct vdpa_dirty *vdpa_dirty_offer(const struct vdpa_device *vdev, unsigned int nvqs)
+struct vdpa_dirty *vdpa_dirty_offer(struct vdpa_device *vdev, unsigned int nvqs,
+				    const struct vdpa_dirty_ops *ops)
 {
 	struct vdpa_dirty *dirty = kzalloc(struct_size(dirty, queues, nvqs), GFP_KERNEL);
 
@@ -79,7 +82,7 @@ struct vdpa_dirty *vdpa_dirty_offer(const struct vdpa_device *vdev, unsigned int
 		return NULL;
 	dirty->nqueues = nvqs;
 	dirty->vdev = vdev;
-	mutex_init(&dirty->lock);
+	dirty->ops = ops;
 	mutex_lock(&offered_lock);
 	list_add(&dirty->link, &offered);
 	mutex_unlock(&offered_lock);
@@ -107,13 +110,12 @@ EXPORT_SYMBOL_GPL(vdpa_dirty_withdraw);
  * vdpa_dirty_begin - the device is about to write
  * @dirty: from vdpa_dirty_offer()
  *
- * Until vdpa_dirty_end() what is marked does not change.
+ * Until vdpa_dirty_end() the device must not be held by anybody else.
  *
  * Return: whether it has to mark what it writes.
  */
 bool vdpa_dirty_begin(struct vdpa_dirty *dirty)
 {
-	mutex_lock(&dirty->lock);
 	return dirty->on && dirty->mm;
 }
 EXPORT_SYMBOL_GPL(vdpa_dirty_begin);
@@ -173,7 +175,7 @@ static struct vdpa_dirty_page *page_find(struct vdpa_dirty *dirty, unsigned long
 	kept->stays = got == 1;
 	if (got != 1)
 		got = page_pin(mm, addr, 0, &kept->page);
-	/* the last one to let go of a large process would be long at it, under our lock */
+	/* the last one to let go of a large process would be long at it, with the device held */
 	mmput_async(mm);
 	if (got != 1) {
 		kept->page = NULL;
@@ -190,7 +192,6 @@ static struct vdpa_dirty_page *page_find(struct vdpa_dirty *dirty, unsigned long
 void vdpa_dirty_end(struct vdpa_dirty *dirty)
 {
 	pages_let_go(dirty);
-	mutex_unlock(&dirty->lock);
 }
 EXPORT_SYMBOL_GPL(vdpa_dirty_end);
 
@@ -248,7 +249,6 @@ int vdpa_dirty_mark(struct vdpa_dirty *dirty, u64 iova, u64 len)
 {
 	u64 last, end;
 
-	lockdep_assert_held(&dirty->lock);
 	if (!len)
 		return 0;
 	if (check_add_overflow(iova, len - 1, &last) ||
@@ -277,7 +277,6 @@ int vdpa_dirty_mark_used(struct vdpa_dirty *dirty, unsigned int queue, u64 offse
 {
 	u64 addr;
 
-	lockdep_assert_held(&dirty->lock);
 	if (queue >= dirty->nqueues || !dirty->queues[queue].on)
 		return 0;
 	if (check_add_overflow(dirty->queues[queue].addr, offset, &addr))
@@ -325,11 +324,11 @@ int vdpa_dirty_set_base(struct vdpa_dirty *dirty, struct mm_struct *mm, u64 base
 	if (!access_ok((void __user *)base, 1))
 		return -EFAULT;
 	mmgrab(mm);
-	mutex_lock(&dirty->lock);
-	old = dirty->mm;
-	dirty->mm = mm;
-	dirty->base = base;
-	mutex_unlock(&dirty->lock);
+	scoped_guard(held, dirty) {
+		old = dirty->mm;
+		dirty->mm = mm;
+		dirty->base = base;
+	}
 	if (old)
 		mmdrop(old);
 	return 0;
@@ -342,7 +341,7 @@ EXPORT_SYMBOL_GPL(vdpa_dirty_set_base);
  */
 bool vdpa_dirty_has_base(struct vdpa_dirty *dirty)
 {
-	guard(mutex)(&dirty->lock);
+	guard(held)(dirty);
 	return dirty->mm;
 }
 EXPORT_SYMBOL_GPL(vdpa_dirty_has_base);
@@ -359,7 +358,7 @@ void vdpa_dirty_set_queue(struct vdpa_dirty *dirty, unsigned int queue, bool on,
 	if (queue >= dirty->nqueues)
 		return;
 	queue = array_index_nospec(queue, dirty->nqueues);
-	guard(mutex)(&dirty->lock);
+	guard(held)(dirty);
 	dirty->queues[queue].on = on;
 	dirty->queues[queue].addr = addr;
 }
@@ -374,7 +373,7 @@ EXPORT_SYMBOL_GPL(vdpa_dirty_set_queue);
  */
 void vdpa_dirty_switch(struct vdpa_dirty *dirty, bool on)
 {
-	guard(mutex)(&dirty->lock);
+	guard(held)(dirty);
 	dirty->on = on;
 }
 EXPORT_SYMBOL_GPL(vdpa_dirty_switch);
@@ -388,15 +387,15 @@ void vdpa_dirty_forget(struct vdpa_dirty *dirty)
 	struct mm_struct *old;
 	unsigned int i;
 
-	mutex_lock(&dirty->lock);
-	dirty->on = false;
-	old = dirty->mm;
-	dirty->mm = NULL;
-	for (i = 0; i < dirty->nqueues; i++) {
-		dirty->queues[i].on = false;
-		dirty->queues[i].addr = 0;
+	scoped_guard(held, dirty) {
+		dirty->on = false;
+		old = dirty->mm;
+		dirty->mm = NULL;
+		for (i = 0; i < dirty->nqueues; i++) {
+			dirty->queues[i].on = false;
+			dirty->queues[i].addr = 0;
+		}
 	}
-	mutex_unlock(&dirty->lock);
 	if (old)
 		mmdrop(old);
 }

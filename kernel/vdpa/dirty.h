@@ -11,15 +11,24 @@
 #ifndef _MIGSCOPE_VDPA_DIRTY_H
 #define _MIGSCOPE_VDPA_DIRTY_H
 
-#include <linux/mutex.h>
 #include <linux/types.h>
 
 struct mm_struct;
 struct vdpa_device;
 struct vdpa_dirty;
 
+/*
+ * How a device is held still: what it was writing is written and marked, and it begins
+ * nothing until it is let go. May sleep; inside of the driver's locks.
+ */
+struct vdpa_dirty_ops {
+	void (*hold)(struct vdpa_device *vdev);
+	void (*let_go)(struct vdpa_device *vdev);
+};
+
 /* A device's side */
-struct vdpa_dirty *vdpa_dirty_offer(const struct vdpa_device *vdev, unsigned int nvqs);
+struct vdpa_dirty *vdpa_dirty_offer(struct vdpa_device *vdev, unsigned int nvqs,
+				    const struct vdpa_dirty_ops *ops);
 void vdpa_dirty_withdraw(struct vdpa_dirty *dirty);
 bool vdpa_dirty_begin(struct vdpa_dirty *dirty);
 void vdpa_dirty_end(struct vdpa_dirty *dirty);

@@ -53,6 +53,18 @@ static bool blk_is_on_disk(u64 sector, u64 sectors)
 	return sector < BLK_SECTORS && sectors <= BLK_SECTORS - sector;
 }
 
+/* False: the worker is not to wait, for another device's either (vdpasim_lock()). */
+static bool disk_lock(void)
+{
+	return !shared_backend || !mutex_lock_killable(&shared_mutex);
+}
+
+static void disk_unlock(void)
+{
+	if (shared_backend)
+		mutex_unlock(&shared_mutex);
+}
+
 static u8 blk_transfer(struct vdpasim_blk *blk, struct vdpasim_virtqueue *vq, u64 sector,
 		       size_t len, bool write)
 {
@@ -62,14 +74,13 @@ static u8 blk_transfer(struct vdpasim_blk *blk, struct vdpasim_virtqueue *vq, u6
 	/* part of a sector would end behind the disk's end */
 	if (len % SECTOR_SIZE || !blk_is_on_disk(sector, len >> SECTOR_SHIFT))
 		return VIRTIO_BLK_S_IOERR;
-	if (shared_backend)
-		mutex_lock(&shared_mutex);
+	if (!disk_lock())
+		return VIRTIO_BLK_S_IOERR;
 	if (write)
 		moved = vringh_iov_pull_iotlb(&vq->vring, &vq->riov, at, len);
 	else
 		moved = vdpasim_push(&blk->sim, vq, at, len);
-	if (shared_backend)
-		mutex_unlock(&shared_mutex);
+	disk_unlock();
 	return moved == len ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR;
 }
 
@@ -91,11 +102,10 @@ static u8 blk_clear(struct vdpasim_blk *blk, struct vdpasim_virtqueue *vq, size_
 		return VIRTIO_BLK_S_IOERR;
 	if (!zero)
 		return VIRTIO_BLK_S_OK;
-	if (shared_backend)
-		mutex_lock(&shared_mutex);
+	if (!disk_lock())
+		return VIRTIO_BLK_S_IOERR;
 	memset(blk->disk + (sector << SECTOR_SHIFT), 0, (size_t)sectors << SECTOR_SHIFT);
-	if (shared_backend)
-		mutex_unlock(&shared_mutex);
+	disk_unlock();
 	return VIRTIO_BLK_S_OK;
 }
 

@@ -11,6 +11,7 @@
 #include <linux/module.h>
 #include <linux/nospec.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <uapi/linux/vdpa.h>
 #include <uapi/linux/vhost_types.h>
@@ -84,6 +85,53 @@ void vdpasim_schedule_work(struct vdpasim *sim)
 }
 EXPORT_SYMBOL_GPL(vdpasim_schedule_work);
 
+/*
+ * The worker stops waiting for memory, and begins nothing: what it was at fails. For each
+ * time that it is told to there must be one that it need not any more.
+ */
+static void sim_hurry(struct vdpasim *sim, bool hurry)
+{
+	struct task_struct *worker = sim->worker->task;
+
+	guard(spinlock)(&sim->hurry_lock);
+	if (hurry) {
+		WRITE_ONCE(sim->hurried, sim->hurried + 1);
+		send_sig(SIGKILL, worker, 1);
+		return;
+	}
+	WRITE_ONCE(sim->hurried, sim->hurried - 1);
+	if (sim->hurried)
+		return;
+	flush_signals(worker);
+	/* others may have the device, too: for what was marked meanwhile */
+	vdpasim_schedule_work(sim);
+}
+
+/**
+ * vdpasim_lock - wait until the worker is not in between, and hold the device still
+ * @sim: the device, to be let go of with mutex_unlock(): guard(vdpasim)
+ *
+ * The worker may wait for memory that a process brings itself (userfaultfd). Who is killed,
+ * or closes his files as he exits, may be the one to bring it: he must not wait for that.
+ */
+void vdpasim_lock(struct vdpasim *sim)
+{
+	if (mutex_trylock(&sim->mutex))
+		return;
+	if (!(current->flags & PF_EXITING) && !mutex_lock_killable(&sim->mutex))
+		return;
+	sim_hurry(sim, true);
+	mutex_lock(&sim->mutex);
+	sim_hurry(sim, false);
+}
+EXPORT_SYMBOL_GPL(vdpasim_lock);
+
+/* A kernel thread takes no signal unless it says so, itself: then only the kernel's own. */
+static void sim_allow_hurry(struct kthread_work *work)
+{
+	allow_kernel_signal(SIGKILL);
+}
+
 static void sim_work(struct kthread_work *work)
 {
 	struct vdpasim *sim = container_of(work, struct vdpasim, work);
@@ -93,7 +141,7 @@ static void sim_work(struct kthread_work *work)
 	bool more = false;
 
 	mutex_lock(&sim->mutex);
-	if (!vdpasim_is_started(sim) || sim->suspended)
+	if (!vdpasim_is_started(sim) || sim->suspended || READ_ONCE(sim->hurried))
 		goto out;
 	if (sim->mm) {
 		/* its process may be gone: then nobody waits for us */
@@ -135,7 +183,7 @@ static int sim_set_vq_address(struct vdpa_device *vdpa, u16 idx, u64 desc_area, 
 
 	if (!vq)
 		return -EINVAL;
-	guard(mutex)(&sim->mutex);
+	guard(vdpasim)(sim);
 	vq->ring.desc = (struct vring_desc *)(uintptr_t)desc_area;
 	vq->ring.avail = (struct vring_avail *)(uintptr_t)driver_area;
 	vq->ring.used = (struct vring_used *)(uintptr_t)device_area;
@@ -149,7 +197,7 @@ static void sim_set_vq_num(struct vdpa_device *vdpa, u16 idx, u32 num)
 
 	if (!vq)
 		return;
-	guard(mutex)(&sim->mutex);
+	guard(vdpasim)(sim);
 	/* no queue with 0 descriptors becomes ready */
 	vq->ring.num = num <= VDPASIM_QUEUE_MAX ? num : 0;
 }
@@ -161,7 +209,7 @@ static u16 sim_get_vq_size(struct vdpa_device *vdpa, u16 idx)
 
 	if (!vq)
 		return 0;
-	guard(mutex)(&sim->mutex);
+	guard(vdpasim)(sim);
 	return sim->status & VIRTIO_CONFIG_S_DRIVER_OK ? vq->ring.num : VDPASIM_QUEUE_MAX;
 }
 
@@ -188,7 +236,7 @@ static void sim_set_vq_cb(struct vdpa_device *vdpa, u16 idx, struct vdpa_callbac
 
 	if (!vq)
 		return;
-	guard(mutex)(&sim->mutex);
+	guard(vdpasim)(sim);
 	vq->cb = *cb;
 }
 
@@ -220,7 +268,7 @@ static void sim_set_vq_ready(struct vdpa_device *vdpa, u16 idx, bool ready)
 
 	if (!vq)
 		return;
-	guard(mutex)(&sim->mutex);
+	guard(vdpasim)(sim);
 	if (ready && !vq->ready && !vring_start(sim, vq)) {
 		WRITE_ONCE(vq->ready, true);
 		sim->attr.queue_ready(sim, vq - sim->vqs);
@@ -247,7 +295,7 @@ static int sim_set_vq_state(struct vdpa_device *vdpa, u16 idx, const struct vdpa
 
 	if (!vq)
 		return -EINVAL;
-	guard(mutex)(&sim->mutex);
+	guard(vdpasim)(sim);
 	if (vq->ready)
 		return -EBUSY;
 	vq->avail_idx = state->split.avail_index;
@@ -261,7 +309,7 @@ static int sim_get_vq_state(struct vdpa_device *vdpa, u16 idx, struct vdpa_vq_st
 
 	if (!vq)
 		return -EINVAL;
-	guard(mutex)(&sim->mutex);
+	guard(vdpasim)(sim);
 	state->split.avail_index = vq->ready ? vq->vring.last_avail_idx : vq->avail_idx;
 	return 0;
 }
@@ -273,7 +321,7 @@ static int sim_get_vq_stats(struct vdpa_device *vdpa, u16 idx, struct sk_buff *m
 
 	if (!sim->attr.get_stats)
 		return -EOPNOTSUPP;
-	guard(mutex)(&sim->mutex);
+	guard(vdpasim)(sim);
 	return sim->attr.get_stats(sim, idx, msg, extack);
 }
 
@@ -312,7 +360,7 @@ static int sim_set_group_asid(struct vdpa_device *vdpa, unsigned int group, unsi
 	if (group >= sim->attr.ngroups || asid >= sim->attr.nas)
 		return -EINVAL;
 	asid = array_index_nospec(asid, sim->attr.nas);
-	guard(mutex)(&sim->mutex);
+	guard(vdpasim)(sim);
 	sim_set_group_table(sim, group, asid);
 	return 0;
 }
@@ -337,7 +385,7 @@ static int sim_set_driver_features(struct vdpa_device *vdpa, u64 features)
 	/* nothing is reached but through translations */
 	if (!(features & BIT_ULL(VIRTIO_F_ACCESS_PLATFORM)))
 		return -EINVAL;
-	guard(mutex)(&sim->mutex);
+	guard(vdpasim)(sim);
 	sim->features = features & sim->attr.features;
 	return 0;
 }
@@ -351,7 +399,7 @@ static void sim_set_config_cb(struct vdpa_device *vdpa, struct vdpa_callback *cb
 {
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
 
-	guard(mutex)(&sim->mutex);
+	guard(vdpasim)(sim);
 	sim->config_cb = *cb;
 }
 
@@ -369,7 +417,7 @@ static u8 sim_get_status(struct vdpa_device *vdpa)
 {
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
 
-	guard(mutex)(&sim->mutex);
+	guard(vdpasim)(sim);
 	return sim->status;
 }
 
@@ -377,7 +425,7 @@ static void sim_set_status(struct vdpa_device *vdpa, u8 status)
 {
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
 
-	guard(mutex)(&sim->mutex);
+	guard(vdpasim)(sim);
 	if ((status & ~sim->status & VIRTIO_CONFIG_S_DRIVER_OK) && sim_serves_kernel(sim) &&
 	    vdpasim_iommu_identity(sim))
 		status |= VIRTIO_CONFIG_S_NEEDS_RESET;
@@ -403,7 +451,7 @@ static int sim_compat_reset(struct vdpa_device *vdpa, u32 flags)
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
 	unsigned int i;
 
-	guard(mutex)(&sim->mutex);
+	guard(vdpasim)(sim);
 	sim->status = 0;
 	sim->features = 0;
 	sim->suspended = false;
@@ -430,7 +478,7 @@ static int sim_suspend(struct vdpa_device *vdpa)
 {
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
 
-	guard(mutex)(&sim->mutex);
+	guard(vdpasim)(sim);
 	WRITE_ONCE(sim->suspended, true);
 	return 0;
 }
@@ -439,7 +487,7 @@ static int sim_resume(struct vdpa_device *vdpa)
 {
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
 
-	guard(mutex)(&sim->mutex);
+	guard(vdpasim)(sim);
 	if (sim->suspended) {
 		WRITE_ONCE(sim->suspended, false);
 		if (sim->attr.resumed)
@@ -470,7 +518,7 @@ static void sim_get_config(struct vdpa_device *vdpa, unsigned int offset, void *
 		memset(buf, 0, len);
 		return;
 	}
-	guard(mutex)(&sim->mutex);
+	guard(vdpasim)(sim);
 	memcpy(buf, sim->config + offset, len);
 }
 
@@ -481,7 +529,7 @@ static void sim_set_config(struct vdpa_device *vdpa, unsigned int offset, const 
 
 	if (!is_in_config(sim, offset, len) || !sim->attr.set_config)
 		return;
-	guard(mutex)(&sim->mutex);
+	guard(vdpasim)(sim);
 	sim->attr.set_config(sim, offset, buf, len);
 }
 
@@ -502,10 +550,10 @@ static void set_mm(struct vdpasim *sim, struct mm_struct *mm)
 
 	if (mm)
 		mmgrab(mm);
-	mutex_lock(&sim->mutex);
-	old = sim->mm;
-	sim->mm = mm;
-	mutex_unlock(&sim->mutex);
+	scoped_guard(vdpasim, sim) {
+		old = sim->mm;
+		sim->mm = mm;
+	}
 	if (old)
 		mmdrop(old);
 }
@@ -598,6 +646,36 @@ static const struct vdpa_config_ops sim_batch_config_ops = {
 	.set_map	= vdpasim_set_map,
 };
 
+static void sim_hold(struct vdpa_device *vdpa)
+{
+	vdpasim_lock(vdpa_to_sim(vdpa));
+}
+
+static void sim_let_go(struct vdpa_device *vdpa)
+{
+	mutex_unlock(&vdpa_to_sim(vdpa)->mutex);
+}
+
+static const struct vdpa_dirty_ops sim_dirty_ops = {
+	.hold	= sim_hold,
+	.let_go	= sim_let_go,
+};
+
+static int sim_init_worker(struct vdpasim *sim)
+{
+	struct kthread_worker *worker;
+	struct kthread_work first;
+
+	worker = kthread_create_worker(0, "vDPA sim worker: %s", sim->attr.name);
+	if (IS_ERR(worker))
+		return PTR_ERR(worker);
+	kthread_init_work(&first, sim_allow_hurry);
+	kthread_queue_work(worker, &first);
+	kthread_flush_work(&first);
+	sim->worker = worker;
+	return 0;
+}
+
 static int sim_init(struct vdpasim *sim)
 {
 	struct device *dev = &sim->vdpa.dev;
@@ -607,6 +685,7 @@ static int sim_init(struct vdpasim *sim)
 	sim->vdpa.dma_dev = dev;
 	sim->vdpa.mdev = sim->attr.mgmt_dev;
 	mutex_init(&sim->mutex);
+	spin_lock_init(&sim->hurry_lock);
 	kthread_init_work(&sim->work, sim_work);
 
 	dev->dma_mask = &dev->coherent_dma_mask;
@@ -618,7 +697,7 @@ static int sim_init(struct vdpasim *sim)
 	if (!sim->config || !sim->vqs)
 		return -ENOMEM;
 	if (dirty_log) {
-		sim->dirty = vdpa_dirty_offer(&sim->vdpa, sim->attr.nvqs);
+		sim->dirty = vdpa_dirty_offer(&sim->vdpa, sim->attr.nvqs, &sim_dirty_ops);
 		if (!sim->dirty)
 			return -ENOMEM;
 	}
@@ -628,12 +707,7 @@ static int sim_init(struct vdpasim *sim)
 	for (group = 0; group < sim->attr.ngroups; group++)
 		sim_set_group_table(sim, group, 0);
 
-	sim->worker = kthread_create_worker(0, "vDPA sim worker: %s", sim->attr.name);
-	if (IS_ERR(sim->worker)) {
-		err = PTR_ERR(sim->worker);
-		sim->worker = NULL;
-	}
-	return err;
+	return sim_init_worker(sim);
 }
 
 /**

@@ -500,11 +500,10 @@ static int net_dev_set_attr(struct vdpa_mgmt_dev *mdev, struct vdpa_device *vdpa
 
 	if (!(config->mask & BIT_ULL(VDPA_ATTR_DEV_NET_CFG_MACADDR)))
 		return -EOPNOTSUPP;
-	mutex_lock(&sim->mutex);
+	guard(vdpasim)(sim);
 	ether_addr_copy(sim_to_net(sim)->mac, config->net.mac);
 	ether_addr_copy(net_config->mac, config->net.mac);
 	vdpasim_config_changed(sim);
-	mutex_unlock(&sim->mutex);
 	return 0;
 }
 

@@ -3,13 +3,14 @@
  * A simulated vDPA device: what its kinds share.
  *
  * Locks, outermost first: @mutex keeps the device's state, and is held by the worker while
- * it works, so that who has it knows the device to be still; @iommu_lock keeps the
+ * it works, so that who has it (guard(vdpasim)) knows the device to be still; @iommu_lock keeps the
  * address spaces, also from the worker while it touches memory through them.
  */
 #ifndef _VDPA_SIM_H
 #define _VDPA_SIM_H
 
 #include <linux/bitmap.h>
+#include <linux/cleanup.h>
 #include <linux/kthread.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
@@ -102,6 +103,9 @@ struct vdpasim {
 
 	struct kthread_worker *worker;
 	struct kthread_work work;
+	/* how many want the worker to wait for nothing */
+	spinlock_t hurry_lock;
+	unsigned int hurried;
 	/* what it writes is marked; @logs: in this round of the worker's */
 	struct vdpa_dirty *dirty;
 	bool logs;
@@ -130,6 +134,8 @@ static inline bool vdpasim_is_started(const struct vdpasim *sim)
 }
 
 /* core.c */
+void vdpasim_lock(struct vdpasim *sim);
+DEFINE_GUARD(vdpasim, struct vdpasim *, vdpasim_lock(_T), mutex_unlock(&_T->mutex))
 struct vdpasim *vdpasim_create(struct vdpasim_dev_attr *attr,
 			       const struct vdpa_dev_set_config *config);
 void vdpasim_schedule_work(struct vdpasim *sim);

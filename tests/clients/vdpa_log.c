@@ -11,6 +11,8 @@
  *	broken	a log that cannot be written stops the device
  *	file	the log is a file in this folder, whose pages may not be pinned for long
  *	stays	logs for ever, and waits to be killed
+ *	kept	a process that is killed while its device waits for the log's memory, which the
+ *		process would bring, is gone
  *	left	its owner ends and another process keeps the file: the owner's memory is freed,
  *		and the device, which works in that, does no more
  *	left_pinned	the same where the memory is pinned: it goes on until it has to log
@@ -26,8 +28,10 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "killed.h"
 #include "median.h"
 #include "thread_time.h"
+#include "userfault.h"
 #include "vdpa_driver.h"
 
 #define PAGES		512UL
@@ -569,6 +573,50 @@ static void suite_left_idle(const char *path) { suite_left(path, false); }
 
 static void suite_left_pinned(const char *path) { suite_left(path, true); }
 
+static void *set_base_again(void *arg)
+{
+	set_base(log_bits);
+	return arg;
+}
+
+/* @calls: another thread is about to change the log */
+static void kept(const char *path, bool calls, const char *name)
+{
+	struct segment one = { page(DATA), PAGE };
+	pthread_t thread;
+	int ready[2];
+	pid_t pid;
+
+	must(pipe(ready));
+	pid = must(fork());
+	if (!pid) {
+		/* before the device, which is closed first */
+		int faults = userfault_open();
+
+		disk_start_logging(path);
+		must(madvise(log_bits, 2 * LOG_SIZE, MADV_DONTNEED));
+		userfault_watch(faults, log_bits, LOG_SIZE / PAGE * PAGE + PAGE);
+		request_within(0, VIRTIO_BLK_T_IN, &one, 1, false);
+		userfault_wait(faults, PATIENCE_MS);
+		if (calls && pthread_create(&thread, NULL, set_base_again, NULL))
+			errx(EXIT_FAILURE, "no thread");
+		killed_ready(ready[1], false);
+	}
+	close(ready[1]);
+	ok(killed_is_gone(pid, ready[0], calls ? IDLE_MS : 0), name);
+}
+
+static void suite_kept(const char *path)
+{
+	kept(path, false, "killed while its device waits for the log: it is gone");
+	kept(path, true, "and where a thread of it waits for the device");
+	disk_start_logging(path);
+	want[USED_AS] = true;
+	ok(read_pages(DATA, 1, true), "the next one has a device that works");
+	log_is("and logs");
+	user_close();
+}
+
 /* What a worker has run is known when it sleeps again. */
 static double worker_at_rest(void)
 {
@@ -693,7 +741,8 @@ static const struct {
 	void (*run)(const char *path);
 } suites[] = {
 	{ "rules", suite_rules }, { "exact", suite_exact }, { "taken", suite_taken },
-	{ "broken", suite_broken }, { "file", suite_file }, { "stays", suite_stays }, { "left", suite_left_idle },
+	{ "broken", suite_broken }, { "file", suite_file }, { "stays", suite_stays }, { "kept", suite_kept },
+	 { "left", suite_left_idle },
 	{ "left_pinned", suite_left_pinned }, { "spaces", suite_spaces },
 	{ "without", suite_without }, { "plain", suite_plain }, { "logged", suite_logged },
 };

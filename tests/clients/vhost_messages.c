@@ -16,7 +16,6 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <linux/vhost.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
@@ -34,9 +33,10 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "userfault.h"
 
 #define PAGE		4096UL
 #define ENTRIES		16
@@ -513,16 +513,12 @@ static void *slow_reader(void *page)
 /* A page that is not there until somebody fills it in; returns who is told of faults. */
 static int slow_page(uint8_t **page)
 {
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-	int faults = must(syscall(SYS_userfaultfd, O_CLOEXEC));
+	int faults = userfault_open();
 
 	*page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (*page == MAP_FAILED)
 		err(EXIT_FAILURE, "mmap");
-	range.range = (struct uffdio_range){ (uintptr_t)*page, PAGE };
-	must(ioctl(faults, UFFDIO_API, &api));
-	must(ioctl(faults, UFFDIO_REGISTER, &range));
+	userfault_watch(faults, *page, PAGE);
 	return faults;
 }
 
@@ -538,13 +534,9 @@ static pthread_t read_slowly(uint8_t *page)
 /* A reader that has its message and not yet a page to put it. */
 static pthread_t read_until_fault(uint8_t *page, int faults)
 {
-	struct pollfd fault = { .fd = faults, .events = POLLIN };
 	pthread_t reader = read_slowly(page);
-	struct uffd_msg msg;
 
-	if (must(poll(&fault, 1, PATIENCE_MS)) != 1)
-		errx(EXIT_FAILURE, "the reader does not get to its page");
-	must(read(faults, &msg, sizeof(msg)));
+	userfault_wait(faults, PATIENCE_MS);
 	return reader;
 }
 

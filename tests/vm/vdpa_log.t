@@ -37,7 +37,7 @@ variant() {	# NAME LEFT PARAMETER...: what is so once its owner has left it
 	local what pid tries
 	load "${@:3}" || bail_out "no simulator"
 	ok "$1: a disk" vdpa dev add name d mgmtdev vdpasim_blk
-	for what in rules exact taken broken "$2"; do
+	for what in rules exact taken broken kept "$2"; do
 		suite "$1" d "$what"
 	done
 	"$client" "$(vdpa_node d)" stays >"$TAP_TMP/out" &

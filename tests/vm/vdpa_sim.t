@@ -120,7 +120,9 @@ variant() {	# WORDS -p|'' PARAMETER...
 		ok "$words: $what" "$client" ${physical:+"$physical"} "$(vdpa_node b1)" $what ||
 			[ $what != blocks ] || bail_out "a disk that does nothing"
 	done
-	[ -n "$physical" ] || ok "$words: meanwhile" "$client" "$(vdpa_node b1)" meanwhile
+	[ -n "$physical" ] || for what in meanwhile killed; do
+		ok "$words: $what" "$client" "$(vdpa_node b1)" $what
+	done
 	# map by map it is the device's limit that counts
 	case $* in *batch_mapping=0*) what=too_many ;; *) what=fragments ;; esac
 	ok "$words: $what" "$client" ${physical:+"$physical"} -f "$pieces" "$(vdpa_node b1)" $what

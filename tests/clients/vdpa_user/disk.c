@@ -4,20 +4,19 @@
 #include "whats.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <linux/virtio_blk.h>
-#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../fail_nth.h"
 #include "../fragments.h"
+#include "../killed.h"
+#include "../userfault.h"
 
 #define SECTOR		512
 #define CAPACITY	0x40000
@@ -154,43 +153,86 @@ void unmapped(void)
 	close_device();
 }
 
+/* The disk waits for a page to read to, until @faults bring it. */
+static volatile uint8_t *read_waits(int faults)
+{
+	volatile uint8_t *answer;
+
+	must(madvise(page(DATA + 1), PAGE, MADV_REMOVE));
+	userfault_watch(faults, page(DATA + 1), PAGE);
+	answer = ask(VIRTIO_BLK_T_IN, 0, PAGE);
+	kick(0);
+	userfault_wait(faults, PATIENCE_MS);
+	return answer;
+}
+
 void meanwhile(void)
 {
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register range = {
-		.range = { (uintptr_t)page(DATA + 1), PAGE },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
 	static uint8_t ours[PAGE] __attribute__((aligned(4096)));
 	struct uffdio_copy copy = {
-		.dst = range.range.start, .src = (uintptr_t)ours, .len = PAGE,
+		.dst = (uintptr_t)page(DATA + 1), .src = (uintptr_t)ours, .len = PAGE,
 	};
 	volatile uint8_t *answer;
-	struct pollfd fault = { .events = POLLIN };
-	struct uffd_msg msg;
+	int faults = userfault_open();
 
 	start_disk();
 	fill(1);
 	check(request(VIRTIO_BLK_T_OUT, 0, PAGE) == VIRTIO_BLK_S_OK);
 
-	fault.fd = must(syscall(SYS_userfaultfd, O_CLOEXEC));
-	must(ioctl(fault.fd, UFFDIO_API, &api));
-	must(madvise(page(DATA + 1), PAGE, MADV_REMOVE));
-	must(ioctl(fault.fd, UFFDIO_REGISTER, &range));
-	answer = ask(VIRTIO_BLK_T_IN, 0, PAGE);
-	kick(0);
-	check(must(poll(&fault, 1, PATIENCE_MS)) == 1);
-	must(read(fault.fd, &msg, sizeof(msg)));
-	check(msg.event == UFFD_EVENT_PAGEFAULT);
-
+	answer = read_waits(faults);
 	unmap(0, DATA + 1, PAGES - DATA - 1);
 	memset(ours, 0x55, PAGE);
-	must(ioctl(fault.fd, UFFDIO_COPY, &copy));
+	must(ioctl(faults, UFFDIO_COPY, &copy));
 	check(done_within(0, PATIENCE_MS));
 	check(*answer == VIRTIO_BLK_S_IOERR);
 	check(!memcmp(page(DATA + 1), ours, PAGE));
-	close(fault.fd);
+	close(faults);
 	close_device();
+}
+
+static void *ask_status(void *arg)
+{
+	status();
+	return arg;
+}
+
+/* @calls: another thread is in the device's hands, too; @exits: on its own account */
+static void kept(bool calls, bool exits)
+{
+	int ready[2];
+	pthread_t thread;
+	pid_t pid;
+
+	must(pipe(ready));
+	pid = must(fork());
+	if (!pid) {
+		/* before the device, which is closed first */
+		int faults = userfault_open();
+
+		start_disk();
+		check(request(VIRTIO_BLK_T_FLUSH, 0, 0) == VIRTIO_BLK_S_OK);
+		read_waits(faults);
+		if (calls)
+			check(!pthread_create(&thread, NULL, ask_status, NULL));
+		killed_ready(ready[1], exits);
+	}
+	close(ready[1]);
+	check(killed_is_gone(pid, ready[0], calls ? SHORTLY_MS : 0));
+	/* and who comes next has a disk that works */
+	start_disk();
+	fill(1);
+	check(request(VIRTIO_BLK_T_OUT, 0, PAGE) == VIRTIO_BLK_S_OK);
+	memset(page(DATA + 1), 0, PAGE);
+	check(request(VIRTIO_BLK_T_IN, 0, PAGE) == VIRTIO_BLK_S_OK);
+	check_fill(1, PAGE);
+	close_device();
+}
+
+void killed(void)
+{
+	kept(false, false);
+	kept(false, true);
+	kept(true, false);
 }
 
 void waiting(void)

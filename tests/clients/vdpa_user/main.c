@@ -13,6 +13,8 @@
  *   unmapped	what was mapped, is not any more: data, then the ring
  *   meanwhile	unmapped while the device waits for a page of it: nothing is written there any
  *		more, by user addresses
+ *   killed	a process that is killed, or exits, while the device waits for a page that only it
+ *		would bring, is gone; by user addresses
  *   waiting	what is in a ring before it is started is done, though nobody kicks
  *   hostile	requests that would leave the disk
  *   reset	what was kicked just before a reset is not done after it; maps are kept
@@ -50,7 +52,7 @@ static const struct {
 	{ "unmapped", unmapped }, { "hostile", hostile }, { "reset", reset },
 	{ "suspend", suspend }, { "queue", queue }, { "faults", faults }, { "exact", exact },
 	{ "fragments", in_fragments }, { "too_many", too_many },
-	{ "spaces", spaces }, { "meanwhile", meanwhile }, { "waiting", waiting }, { "unused", unused },
+	{ "spaces", spaces }, { "meanwhile", meanwhile }, { "killed", killed }, { "waiting", waiting }, { "unused", unused },
 	{ "control", control }, { "config", config }, { "loop", loop }, { "left", left },
 };
 

@@ -8,6 +8,7 @@ void blocks(void);
 void nothing(void);
 void unmapped(void);
 void meanwhile(void);
+void killed(void);
 void waiting(void);
 void hostile(void);
 void reset(void);
