@@ -266,6 +266,7 @@ static int blk_dev_add(struct vdpa_mgmt_dev *mdev, const char *name,
 
 static void blk_dev_del(struct vdpa_mgmt_dev *mdev, struct vdpa_device *vdpa)
 {
+	vdpasim_retire(vdpa_to_sim(vdpa));
 	_vdpa_unregister_device(vdpa);
 }
 

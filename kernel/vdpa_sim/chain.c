@@ -18,7 +18,7 @@
 static void sim_break(struct vdpasim *sim, struct vdpasim_virtqueue *vq, int err)
 {
 	trace_vdpa_sim_broken(sim->vdpa.index, vq - sim->vqs, err);
-	sim->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	WRITE_ONCE(sim->status, sim->status | VIRTIO_CONFIG_S_NEEDS_RESET);
 	vdpasim_config_changed(sim);
 }
 

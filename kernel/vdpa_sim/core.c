@@ -62,10 +62,11 @@ static bool sim_serves_kernel(const struct vdpasim *sim)
 
 /**
  * vdpasim_config_changed - the configuration is another one now, or the status
- * @sim: the device, with its mutex held
+ * @sim: the device
  */
 void vdpasim_config_changed(struct vdpasim *sim)
 {
+	guard(spinlock)(&sim->config_lock);
 	sim->generation++;
 	if (vdpasim_is_started(sim) || (sim->status & VIRTIO_CONFIG_S_NEEDS_RESET))
 		if (sim->config_cb.callback)
@@ -86,8 +87,9 @@ void vdpasim_schedule_work(struct vdpasim *sim)
 EXPORT_SYMBOL_GPL(vdpasim_schedule_work);
 
 /*
- * The worker stops waiting for memory, and begins nothing: what it was at fails. For each
- * time that it is told to there must be one that it need not any more.
+ * The worker stops waiting for memory, and what it was at fails; once it has let go of the
+ * mutex it begins nothing. For each time that it is told to hurry there must be one that it
+ * need not any more.
  */
 static void sim_hurry(struct vdpasim *sim, bool hurry)
 {
@@ -103,28 +105,59 @@ static void sim_hurry(struct vdpasim *sim, bool hurry)
 	if (sim->hurried)
 		return;
 	flush_signals(worker);
-	/* others may have the device, too: for what was marked meanwhile */
+	/* for what was marked meanwhile, where somebody has the device still */
 	vdpasim_schedule_work(sim);
+}
+
+static void sim_lock_hurried(struct vdpasim *sim)
+{
+	sim_hurry(sim, true);
+	mutex_lock(&sim->mutex);
+	sim_hurry(sim, false);
 }
 
 /**
  * vdpasim_lock - wait until the worker is not in between, and hold the device still
  * @sim: the device, to be let go of with mutex_unlock(): guard(vdpasim)
  *
- * The worker may wait for memory that a process brings itself (userfaultfd). Who is killed,
- * or closes his files as he exits, may be the one to bring it: he must not wait for that.
+ * The worker may wait for memory that a process brings itself (userfaultfd). Where it is the
+ * process that has the device that is being killed, or exits, it must not wait for that. Its
+ * files may be closed for it, by a thread of the kernel.
+ *
+ * So this is for who has the device, or takes it away, and for nobody else: who only looks
+ * at it and is killed is no reason to fail what it is at.
  */
 void vdpasim_lock(struct vdpasim *sim)
 {
-	if (mutex_trylock(&sim->mutex))
-		return;
-	if (!(current->flags & PF_EXITING) && !mutex_lock_killable(&sim->mutex))
-		return;
-	sim_hurry(sim, true);
-	mutex_lock(&sim->mutex);
-	sim_hurry(sim, false);
+	if (sim_serves_kernel(sim)) {
+		/* that brings no memory */
+		mutex_lock(&sim->mutex);
+	} else if (current->flags & (PF_EXITING | PF_KTHREAD)) {
+		if (!mutex_trylock(&sim->mutex))
+			sim_lock_hurried(sim);
+	} else if (mutex_lock_killable(&sim->mutex)) {
+		sim_lock_hurried(sim);
+	}
 }
 EXPORT_SYMBOL_GPL(vdpasim_lock);
+
+/**
+ * vdpasim_retire - the device is about to be taken away from a process
+ * @sim: the device, which somebody may have
+ *
+ * It is suspended, and does not wait for the process's memory any more. The kernel's own
+ * drivers wait for what they asked for before they let go.
+ */
+void vdpasim_retire(struct vdpasim *sim)
+{
+	guard(device)(&sim->vdpa.dev);
+	if (sim_serves_kernel(sim))
+		return;
+	sim_lock_hurried(sim);
+	WRITE_ONCE(sim->suspended, true);
+	mutex_unlock(&sim->mutex);
+}
+EXPORT_SYMBOL_GPL(vdpasim_retire);
 
 /* A kernel thread takes no signal unless it says so, itself: then only the kernel's own. */
 static void sim_allow_hurry(struct kthread_work *work)
@@ -321,7 +354,6 @@ static int sim_get_vq_stats(struct vdpa_device *vdpa, u16 idx, struct sk_buff *m
 
 	if (!sim->attr.get_stats)
 		return -EOPNOTSUPP;
-	guard(vdpasim)(sim);
 	return sim->attr.get_stats(sim, idx, msg, extack);
 }
 
@@ -399,7 +431,7 @@ static void sim_set_config_cb(struct vdpa_device *vdpa, struct vdpa_callback *cb
 {
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
 
-	guard(vdpasim)(sim);
+	guard(spinlock)(&sim->config_lock);
 	sim->config_cb = *cb;
 }
 
@@ -415,10 +447,7 @@ static u32 sim_get_vendor_id(struct vdpa_device *vdpa)
 
 static u8 sim_get_status(struct vdpa_device *vdpa)
 {
-	struct vdpasim *sim = vdpa_to_sim(vdpa);
-
-	guard(vdpasim)(sim);
-	return sim->status;
+	return READ_ONCE(vdpa_to_sim(vdpa)->status);
 }
 
 static void sim_set_status(struct vdpa_device *vdpa, u8 status)
@@ -430,7 +459,7 @@ static void sim_set_status(struct vdpa_device *vdpa, u8 status)
 	    vdpasim_iommu_identity(sim))
 		status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	/* only a reset takes that away */
-	sim->status = status | (sim->status & VIRTIO_CONFIG_S_NEEDS_RESET);
+	WRITE_ONCE(sim->status, status | (sim->status & VIRTIO_CONFIG_S_NEEDS_RESET));
 	/* for what was marked before */
 	if (vdpasim_is_started(sim))
 		vdpasim_schedule_work(sim);
@@ -452,17 +481,18 @@ static int sim_compat_reset(struct vdpa_device *vdpa, u32 flags)
 	unsigned int i;
 
 	guard(vdpasim)(sim);
-	sim->status = 0;
+	WRITE_ONCE(sim->status, 0);
 	sim->features = 0;
 	sim->suspended = false;
-	sim->config_cb = (struct vdpa_callback) {};
-	sim->generation++;
 	for (i = 0; i < sim->attr.nvqs; i++)
 		vq_reset(&sim->vqs[i]);
 	for (i = 0; i < sim->attr.ngroups; i++)
 		sim_set_group_table(sim, i, 0);
 	bitmap_zero(sim->kicked, VDPASIM_VQS_MAX);
 	vdpasim_iommu_reset(sim, flags & VDPA_RESET_F_CLEAN_MAP);
+	guard(spinlock)(&sim->config_lock);
+	sim->config_cb = (struct vdpa_callback) {};
+	sim->generation++;
 	if (sim->attr.reset)
 		sim->attr.reset(sim);
 	return 0;
@@ -518,7 +548,7 @@ static void sim_get_config(struct vdpa_device *vdpa, unsigned int offset, void *
 		memset(buf, 0, len);
 		return;
 	}
-	guard(vdpasim)(sim);
+	guard(spinlock)(&sim->config_lock);
 	memcpy(buf, sim->config + offset, len);
 }
 
@@ -529,7 +559,7 @@ static void sim_set_config(struct vdpa_device *vdpa, unsigned int offset, const 
 
 	if (!is_in_config(sim, offset, len) || !sim->attr.set_config)
 		return;
-	guard(vdpasim)(sim);
+	guard(spinlock)(&sim->config_lock);
 	sim->attr.set_config(sim, offset, buf, len);
 }
 
@@ -685,6 +715,7 @@ static int sim_init(struct vdpasim *sim)
 	sim->vdpa.dma_dev = dev;
 	sim->vdpa.mdev = sim->attr.mgmt_dev;
 	mutex_init(&sim->mutex);
+	spin_lock_init(&sim->config_lock);
 	spin_lock_init(&sim->hurry_lock);
 	kthread_init_work(&sim->work, sim_work);
 

@@ -48,13 +48,16 @@ struct net_ctrl_stats {
 	u64 errors;
 };
 
-/* One queue each way, and the control queue's numbers; under the device's mutex. */
+/*
+ * One queue each way, and the control queue's numbers; under the device's mutex, but for
+ * who looks at the numbers.
+ */
 struct vdpasim_net {
 	struct vdpasim sim;
 	struct net_stats rx[NET_PAIRS_MAX];
 	struct net_stats tx[NET_PAIRS_MAX];
 	struct net_ctrl_stats ctrl;
-	/* what it is again after a reset */
+	/* what it is again after a reset; under the configuration's lock */
 	u8 mac[ETH_ALEN];
 	unsigned int max_pairs;
 	unsigned int pairs;
@@ -76,7 +79,10 @@ static size_t net_hdr_len(const struct vdpasim *sim)
 						      sizeof(struct virtio_net_hdr);
 }
 
-/* Is the frame for us? What is too short to tell is for nobody. */
+/*
+ * Is the frame for us? What is too short to tell is for nobody. While the address is being
+ * changed it may be taken for the one or the other.
+ */
 static bool net_is_ours(const struct vdpasim *sim, const void *frame, size_t len)
 {
 	const struct virtio_net_config *config = sim->config;
@@ -204,6 +210,7 @@ static bool net_set_mac(struct vdpasim *sim, struct vdpasim_virtqueue *vq)
 	    vringh_iov_pull_iotlb(&vq->vring, &vq->riov, mac, sizeof(mac)) != sizeof(mac) ||
 	    !is_valid_ether_addr(mac))
 		return false;
+	guard(spinlock)(&sim->config_lock);
 	ether_addr_copy(config->mac, mac);
 	return true;
 }
@@ -234,6 +241,7 @@ static bool net_announced(struct vdpasim *sim)
 
 	if (!vdpasim_has(sim, VIRTIO_NET_F_GUEST_ANNOUNCE))
 		return false;
+	guard(spinlock)(&sim->config_lock);
 	config->status &= ~__cpu_to_virtio16(true, VIRTIO_NET_S_ANNOUNCE);
 	return true;
 }
@@ -400,7 +408,8 @@ static void net_resumed(struct vdpasim *sim)
 
 	if (!vdpasim_has(sim, VIRTIO_NET_F_GUEST_ANNOUNCE))
 		return;
-	config->status |= __cpu_to_virtio16(true, VIRTIO_NET_S_ANNOUNCE);
+	scoped_guard(spinlock, &sim->config_lock)
+		config->status |= __cpu_to_virtio16(true, VIRTIO_NET_S_ANNOUNCE);
 	vdpasim_config_changed(sim);
 }
 
@@ -489,6 +498,7 @@ static int net_dev_add(struct vdpa_mgmt_dev *mdev, const char *name,
 
 static void net_dev_del(struct vdpa_mgmt_dev *mdev, struct vdpa_device *vdpa)
 {
+	vdpasim_retire(vdpa_to_sim(vdpa));
 	_vdpa_unregister_device(vdpa);
 }
 
@@ -500,9 +510,10 @@ static int net_dev_set_attr(struct vdpa_mgmt_dev *mdev, struct vdpa_device *vdpa
 
 	if (!(config->mask & BIT_ULL(VDPA_ATTR_DEV_NET_CFG_MACADDR)))
 		return -EOPNOTSUPP;
-	guard(vdpasim)(sim);
-	ether_addr_copy(sim_to_net(sim)->mac, config->net.mac);
-	ether_addr_copy(net_config->mac, config->net.mac);
+	scoped_guard(spinlock, &sim->config_lock) {
+		ether_addr_copy(sim_to_net(sim)->mac, config->net.mac);
+		ether_addr_copy(net_config->mac, config->net.mac);
+	}
 	vdpasim_config_changed(sim);
 	return 0;
 }

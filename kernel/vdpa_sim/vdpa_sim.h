@@ -3,8 +3,10 @@
  * A simulated vDPA device: what its kinds share.
  *
  * Locks, outermost first: @mutex keeps the device's state, and is held by the worker while
- * it works, so that who has it (guard(vdpasim)) knows the device to be still; @iommu_lock keeps the
- * address spaces, also from the worker while it touches memory through them.
+ * it works, so that who has it (guard(vdpasim)) knows the device to be still; @config_lock
+ * keeps the configuration, and is all that who only looks at the device must wait for;
+ * @iommu_lock keeps the address spaces, also from the worker while it touches memory through
+ * them.
  */
 #ifndef _VDPA_SIM_H
 #define _VDPA_SIM_H
@@ -68,12 +70,13 @@ struct vdpasim_dev_attr {
 	 * marks in @kicked what has to be looked at. With the mutex held.
 	 */
 	void (*queue_ready)(struct vdpasim *sim, unsigned int idx);
-	/* a driver's write to the configuration space, which is known to be inside */
+	/* a driver's write to the configuration space, which is known to be inside; with its lock */
 	void (*set_config)(struct vdpasim *sim, unsigned int offset, const void *buf,
 			   unsigned int len);
-	/* the device was reset, or resumed; with the mutex held */
+	/* the device was reset, with the configuration's lock, too; or resumed. Mutex held. */
 	void (*reset)(struct vdpasim *sim);
 	void (*resumed)(struct vdpasim *sim);
+	/* for anybody, without a lock */
 	int (*get_stats)(struct vdpasim *sim, u16 idx, struct sk_buff *msg,
 			 struct netlink_ext_ack *extack);
 	void (*free)(struct vdpasim *sim);
@@ -92,14 +95,17 @@ struct vdpasim {
 	/* the device's state */
 	struct mutex mutex;
 	struct vdpasim_virtqueue *vqs;
-	struct vdpa_callback config_cb;
-	void *config;
 	u64 features;
-	u32 generation;
 	u8 status;
 	bool suspended;
 	/* whose addresses they are, where they are user addresses */
 	struct mm_struct *mm;
+
+	/* what it is configured to */
+	spinlock_t config_lock;
+	struct vdpa_callback config_cb;
+	void *config;
+	u32 generation;
 
 	struct kthread_worker *worker;
 	struct kthread_work work;
@@ -135,6 +141,7 @@ static inline bool vdpasim_is_started(const struct vdpasim *sim)
 
 /* core.c */
 void vdpasim_lock(struct vdpasim *sim);
+void vdpasim_retire(struct vdpasim *sim);
 DEFINE_GUARD(vdpasim, struct vdpasim *, vdpasim_lock(_T), mutex_unlock(&_T->mutex))
 struct vdpasim *vdpasim_create(struct vdpasim_dev_attr *attr,
 			       const struct vdpa_dev_set_config *config);

@@ -576,6 +576,7 @@ static void suite_left_pinned(const char *path) { suite_left(path, true); }
 static void *set_base_again(void *arg)
 {
 	set_base(log_bits);
+	killed_tell(*(int *)arg);
 	return arg;
 }
 
@@ -598,12 +599,12 @@ static void kept(const char *path, bool calls, const char *name)
 		userfault_watch(faults, log_bits, LOG_SIZE / PAGE * PAGE + PAGE);
 		request_within(0, VIRTIO_BLK_T_IN, &one, 1, false);
 		userfault_wait(faults, PATIENCE_MS);
-		if (calls && pthread_create(&thread, NULL, set_base_again, NULL))
+		if (calls && pthread_create(&thread, NULL, set_base_again, &ready[1]))
 			errx(EXIT_FAILURE, "no thread");
 		killed_ready(ready[1], false);
 	}
 	close(ready[1]);
-	ok(killed_is_gone(pid, ready[0], calls ? IDLE_MS : 0), name);
+	ok(killed_is_gone(pid, ready[0], false, IDLE_MS), name);
 }
 
 static void suite_kept(const char *path)

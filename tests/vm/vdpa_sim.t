@@ -111,6 +111,21 @@ is "nor missed anything" "$(events vhost_iotlb_miss)" 0
 # with time for it, as many as a guest of 1 GiB has pages; KASAN looks at each
 pieces=16384
 [ -z "${MIGSCOPE_LONG-}" ] || [ "${MIGSCOPE_KERNEL-}" = debug ] || pieces=262144
+waits() {	# the disk, for a page that never comes
+	local pid tries
+	"$client" "$(vdpa_node b1)" waits >"$TAP_TMP/waits" &
+	pid=$!
+	for ((tries = 0; tries < 300; tries++)); do
+		! grep -q waits "$TAP_TMP/waits" || break
+		sleep 0.1
+	done
+	like "$words: a disk that waits for a page" "$(<"$TAP_TMP/waits")" waits
+	ok "$words: who only looks at it does not wait" timeout 20 vdpa dev config show b1
+	ok "$words: nor who takes it away" timeout 20 vdpa dev del b1
+	kill -KILL $pid
+	wait $pid 2>/dev/null
+}
+
 variant() {	# WORDS -p|'' PARAMETER...
 	local words=$1 physical=$2 what
 	shift 2
@@ -121,7 +136,8 @@ variant() {	# WORDS -p|'' PARAMETER...
 			[ $what != blocks ] || bail_out "a disk that does nothing"
 	done
 	[ -n "$physical" ] || for what in meanwhile killed; do
-		ok "$words: $what" "$client" "$(vdpa_node b1)" $what
+		ok "$words: $what" "$client" "$(vdpa_node b1)" $what ||
+			[ $what != killed ] || bail_out "a process that stays"
 	done
 	# map by map it is the device's limit that counts
 	case $* in *batch_mapping=0*) what=too_many ;; *) what=fragments ;; esac
@@ -156,7 +172,8 @@ variant() {	# WORDS -p|'' PARAMETER...
 	bind b1 vhost_vdpa
 	ok "$words: after that, nothing is mapped again" \
 		"$client" ${physical:+"$physical"} "$(vdpa_node b1)" nothing
-	vdpa dev del b1
+	[ -n "$physical" ] || waits
+	vdpa dev del b1 2>/dev/null || :
 	vdpa dev del n1
 	vdpa dev del n2
 }

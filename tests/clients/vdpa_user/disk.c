@@ -190,9 +190,12 @@ void meanwhile(void)
 	close_device();
 }
 
-static void *ask_status(void *arg)
+static void *ask_base(void *arg)
 {
-	status();
+	struct vhost_vring_state base = { .index = 0 };
+
+	ioctl(user.fd, VHOST_GET_VRING_BASE, &base);
+	killed_tell(*(int *)arg);
 	return arg;
 }
 
@@ -213,11 +216,11 @@ static void kept(bool calls, bool exits)
 		check(request(VIRTIO_BLK_T_FLUSH, 0, 0) == VIRTIO_BLK_S_OK);
 		read_waits(faults);
 		if (calls)
-			check(!pthread_create(&thread, NULL, ask_status, NULL));
+			check(!pthread_create(&thread, NULL, ask_base, &ready[1]));
 		killed_ready(ready[1], exits);
 	}
 	close(ready[1]);
-	check(killed_is_gone(pid, ready[0], calls ? SHORTLY_MS : 0));
+	check(killed_is_gone(pid, ready[0], exits, SHORTLY_MS));
 	/* and who comes next has a disk that works */
 	start_disk();
 	fill(1);
@@ -233,6 +236,18 @@ void killed(void)
 	kept(false, false);
 	kept(false, true);
 	kept(true, false);
+}
+
+void waits(void)
+{
+	start_disk();
+	read_waits(userfault_open());
+	/* who only looks at it need not wait */
+	check(!(status() & VIRTIO_CONFIG_S_NEEDS_RESET));
+	printf("waits\n");
+	fflush(stdout);
+	for (;;)
+		pause();
 }
 
 void waiting(void)

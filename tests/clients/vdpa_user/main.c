@@ -15,6 +15,7 @@
  *		more, by user addresses
  *   killed	a process that is killed, or exits, while the device waits for a page that only it
  *		would bring, is gone; by user addresses
+ *   waits	says "waits" when the device waits for a page that never comes, and stays
  *   waiting	what is in a ring before it is started is done, though nobody kicks
  *   hostile	requests that would leave the disk
  *   reset	what was kicked just before a reset is not done after it; maps are kept
@@ -52,7 +53,8 @@ static const struct {
 	{ "unmapped", unmapped }, { "hostile", hostile }, { "reset", reset },
 	{ "suspend", suspend }, { "queue", queue }, { "faults", faults }, { "exact", exact },
 	{ "fragments", in_fragments }, { "too_many", too_many },
-	{ "spaces", spaces }, { "meanwhile", meanwhile }, { "killed", killed }, { "waiting", waiting }, { "unused", unused },
+	{ "spaces", spaces }, { "meanwhile", meanwhile }, { "killed", killed },
+	{ "waits", waits }, { "waiting", waiting }, { "unused", unused },
 	{ "control", control }, { "config", config }, { "loop", loop }, { "left", left },
 };
 

@@ -9,6 +9,7 @@ void nothing(void);
 void unmapped(void);
 void meanwhile(void);
 void killed(void);
+void waits(void);
 void waiting(void);
 void hostile(void);
 void reset(void);
