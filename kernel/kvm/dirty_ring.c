@@ -263,12 +263,22 @@ struct page *kvm_dirty_ring_get_page(struct kvm_dirty_ring *ring, u32 offset)
 }
 
 /*
+ * Until user space has harvested and reset, nothing may be begun that takes an
+ * entry.  Those above the limit are for what one entry to the guest can still
+ * write.
+ */
+bool kvm_dirty_ring_is_soft_full(struct kvm_dirty_ring *ring)
+{
+	return ring->size && ring->dirty_index - READ_ONCE(ring->reset_index) >= ring->soft_limit;
+}
+
+/*
  * A push that finds no room.  The vCPU is not run once the soft limit is
- * reached and the entries above it are for what one run can still write, so
- * this takes a user space that makes KVM write guest memory on its behalf,
- * over and over, and never harvests: it can, so it is nothing to warn about.
- * To overwrite an entry would lose a page just as well, and put the indices of
- * user space and kernel out of step for good.
+ * reached, and whoever maps guest memory in bulk looks at it, too, or maps it
+ * read-only.  So this takes a user space that makes KVM write guest memory on
+ * its behalf, over and over, and never harvests: it can, so it is nothing to
+ * warn about, but it is counted.  To overwrite an entry would lose a page just
+ * as well, and put the indices of user space and kernel out of step for good.
  */
 static noinline void ring_push_lost(struct kvm_vcpu *vcpu)
 {
@@ -327,7 +337,7 @@ bool kvm_dirty_ring_check_request(struct kvm_vcpu *vcpu)
 		return false;
 
 	state = ring_state(ring);
-	if (ring->dirty_index - READ_ONCE(ring->reset_index) >= ring->soft_limit) {
+	if (kvm_dirty_ring_is_soft_full(ring)) {
 		kvm_make_request(KVM_REQ_DIRTY_RING_SOFT_FULL, vcpu);
 		vcpu->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
 		WRITE_ONCE(state->nr_full_exits, state->nr_full_exits + 1);

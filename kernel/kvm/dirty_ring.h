@@ -18,6 +18,8 @@ struct kvm_dirty_ring_stats {
 };
 
 int kvm_dirty_ring_reset_all(struct kvm *kvm);
+/* For the vCPU's own thread; false for a VM without rings. */
+bool kvm_dirty_ring_is_soft_full(struct kvm_dirty_ring *ring);
 void kvm_dirty_ring_get_stats(struct kvm_dirty_ring *ring,
 			      struct kvm_dirty_ring_stats *stats);
 ssize_t kvm_dirty_ring_stats_read(struct kvm_vcpu *vcpu, char __user *buf,

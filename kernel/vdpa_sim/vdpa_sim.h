@@ -70,7 +70,7 @@ struct vdpasim_dev_attr {
 	 * marks in @kicked what has to be looked at. With the mutex held.
 	 */
 	void (*queue_ready)(struct vdpasim *sim, unsigned int idx);
-	/* a driver's write to the configuration space, which is known to be inside; with its lock */
+	/* a driver writes to the configuration, inside of it; with its lock */
 	void (*set_config)(struct vdpasim *sim, unsigned int offset, const void *buf,
 			   unsigned int len);
 	/* the device was reset, with the configuration's lock, too; or resumed. Mutex held. */

@@ -24,6 +24,15 @@
 #ifndef KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP
 #define KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP 225
 #endif
+#ifndef KVM_PRE_FAULT_MEMORY
+struct kvm_pre_fault_memory {
+	__u64 gpa;
+	__u64 size;
+	__u64 flags;
+	__u64 padding[5];
+};
+#define KVM_PRE_FAULT_MEMORY _IOWR(KVMIO, 0xd5, struct kvm_pre_fault_memory)
+#endif
 
 static int tests, failed;
 
@@ -245,6 +254,133 @@ static void write_pages(struct vcpu *v, struct area *a, u64 from, u64 n)
 		list[i] = a->gpa + (from + i) * PAGE;
 	vcpu_load(v, list, n, 1);
 	free(list);
+}
+
+static void note(void *arg, struct vcpu *v, u32 slot, u64 offset)
+{
+	struct area *a = arg;
+
+	(void)v; (void)slot;
+	if (offset < a->pages)
+		bit_set(a->got, offset);
+}
+
+static u32 harvest_all(struct vcpu *v, struct area *a)
+{
+	u32 n = vcpu_harvest(v, UINT32_MAX, note, a);
+
+	vm_reset(v->vm);
+	return n;
+}
+
+static u64 noted(const struct area *a)
+{
+	u64 n = 0;
+
+	for (u64 i = 0; i < a->pages; i++)
+		n += bit_test(a->got, i);
+	return n;
+}
+
+static void forget(struct area *a)
+{
+	memset(a->got, 0, (a->pages + 63) / 64 * 8);
+}
+
+static void write_all(struct vcpu *v, struct area *a)
+{
+	write_pages(v, a, 0, a->pages);
+	while (vcpu_run(v) != RAN_DONE)
+		harvest_all(v, a);
+	harvest_all(v, a);
+}
+
+/* By the guest, page by page; then it loads its page tables anew. */
+static void protect(struct vcpu *v, struct area *a, bool writable)
+{
+	u64 value = v->value;
+	struct kvm_sregs sregs;
+
+	for (u64 i = 0; i < a->pages; i++) {
+		u64 entry = vm_entry(v->vm, i);
+
+		v->value = vm_entry_value(i, writable);
+		vcpu_load(v, &entry, 1, 1);
+		while (vcpu_run(v) != RAN_DONE)
+			harvest_all(v, a);
+	}
+	v->value = value;
+	XIOCTL(v->fd, KVM_GET_SREGS, &sregs);
+	sregs.cr3 ^= 1 << 3;			/* PWT: as good as any other, but not the same */
+	XIOCTL(v->fd, KVM_SET_SREGS, &sregs);
+}
+
+/*
+ * With shadow paging, what the guest has changed in its page tables is looked at all at once,
+ * on the way into it: more pages may become writable than a ring has room for.
+ */
+static void test_protect(void)
+{
+	const struct vm_opts o = { .ring_size = 256, .vcpus = 1, .tables = 2 };
+	static struct vm vm;
+	struct area *a;
+	struct vcpu *v;
+	u64 lost = 1;
+
+	vm_create(&vm, &o);
+	v = &vm.vcpu[0];
+	a = vm_add_area(&vm, 1, AREA_GPA, 1024);
+	write_all(v, a);
+	OK(noted(a) == a->pages, "protected: at first all pages are dirty");
+	for (int round = 0; round < 2; round++) {
+		protect(v, a, false);
+		protect(v, a, true);
+		forget(a);
+		write_all(v, a);
+		OK(noted(a) == a->pages, "protected and not any more: %llu of %llu pages that are written are dirty",
+		   (unsigned long long)noted(a), (unsigned long long)a->pages);
+	}
+	vcpu_stat(v, "dirty_ring_lost", &lost);
+	OK(!lost, "protected: %llu lost", (unsigned long long)lost);
+	vm_destroy(&vm);
+}
+
+/* Each page that is mapped before it is touched may take an entry: no more than there is room for. */
+static void test_pre_fault(void)
+{
+	const struct vm_opts o = { .ring_size = 256, .vcpus = 1 };
+	struct kvm_pre_fault_memory range = { .gpa = AREA_GPA, .size = 1024 * PAGE };
+	static struct vm vm;
+	struct area *a;
+	struct vcpu *v;
+	int r, refused = 0;
+	u64 lost = 1;
+
+	vm_create(&vm, &o);
+	v = &vm.vcpu[0];
+	a = vm_add_area(&vm, 1, AREA_GPA, 1024);
+	/* what is not there is mapped by a read as what it is: read-only */
+	memset(a->mem, 1, a->pages * PAGE);
+	do {
+		r = error_of(ioctl(v->fd, KVM_PRE_FAULT_MEMORY, &range));
+		refused += r == EAGAIN;
+		if (r == EAGAIN || range.size)
+			harvest_all(v, a);
+	} while (range.size && (!r || r == EAGAIN) && refused < 100);
+	OK(!range.size, "pre-fault: comes to its end, errno %d, %llu bytes left", r, (unsigned long long)range.size);
+	harvest_all(v, a);
+	forget(a);
+	write_all(v, a);
+	OK(noted(a) == a->pages, "pre-fault: %llu of %llu pages that are written are dirty",
+	   (unsigned long long)noted(a), (unsigned long long)a->pages);
+	vcpu_stat(v, "dirty_ring_lost", &lost);
+	OK(!lost, "pre-fault: %llu lost", (unsigned long long)lost);
+	/* a full ring is not what it is asked about */
+	range = (struct kvm_pre_fault_memory){ .gpa = AREA_GPA, .size = PAGE };
+	write_pages(v, a, 0, a->pages);
+	OK(vcpu_run(v) == RAN_FULL && error_of(ioctl(v->fd, KVM_PRE_FAULT_MEMORY, &range)) == EAGAIN,
+	   "pre-fault: not while the ring is full");
+	vm_destroy(&vm);
 }
 
 static void test_soft_limit(void)
@@ -699,6 +835,8 @@ int main(int argc, char **argv)
 		{ "mmap", test_mmap },
 		{ "tss", test_tss },
 		{ "exclusive", test_exclusive },
+		{ "protect", test_protect },
+		{ "pre_fault", test_pre_fault },
 		{ "soft_limit", test_soft_limit },
 		{ "slots", test_slots },
 		{ "crafted", test_crafted },

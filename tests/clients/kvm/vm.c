@@ -28,6 +28,8 @@
 
 #define PTE_TABLE	0x023ULL	/* present, writable, accessed */
 #define PTE_LARGE	0x0e3ULL	/* and dirty, 2 MiB */
+#define PTE_READ	0x061ULL	/* present, accessed, dirty */
+#define PTE_WRITE	0x002ULL
 
 enum { SYS_CODE, SYS_PML4, SYS_PDPT, SYS_PD };
 
@@ -114,7 +116,17 @@ static u64 sys_gpa(u64 page)
 	return SYS_GPA + page * PAGE;
 }
 
-static void build_tables(struct vm *vm, u64 gibs)
+u64 vm_entry(const struct vm *vm, u64 page)
+{
+	return sys_gpa(vm->tables) + page * sizeof(u64);
+}
+
+u64 vm_entry_value(u64 page, bool writable)
+{
+	return (AREA_GPA + page * PAGE) | PTE_READ | (writable ? PTE_WRITE : 0);
+}
+
+static void build_tables(struct vm *vm, u64 gibs, u32 small)
 {
 	memcpy(sys_page(vm, SYS_CODE), guest_code, guest_code_end - guest_code);
 	sys_page(vm, SYS_PML4)[0] = sys_gpa(SYS_PDPT) | PTE_TABLE;
@@ -122,6 +134,11 @@ static void build_tables(struct vm *vm, u64 gibs)
 		sys_page(vm, SYS_PDPT)[g] = sys_gpa(SYS_PD + g) | PTE_TABLE;
 		for (u64 i = 0; i < 512; i++)
 			sys_page(vm, SYS_PD + g)[i] = (g * GIB + i * (GIB / 512)) | PTE_LARGE;
+	}
+	for (u64 t = 0; t < small; t++) {
+		sys_page(vm, SYS_PD + AREA_GPA / GIB)[t] = sys_gpa(vm->tables + t) | PTE_TABLE;
+		for (u64 i = 0; i < 512; i++)
+			sys_page(vm, vm->tables + t)[i] = vm_entry_value(t * 512 + i, true);
 	}
 }
 
@@ -228,9 +245,10 @@ void vm_create(struct vm *vm, const struct vm_opts *o)
 		XIOCTL(vm->fd, KVM_ENABLE_CAP, &cap);
 	}
 
-	vm->sys_pages = SYS_PD + gibs + o->vcpus * box;
+	vm->tables = SYS_PD + gibs + o->vcpus * box;
+	vm->sys_pages = vm->tables + o->tables;
 	vm->sys = map_pages(vm->sys_pages);
-	build_tables(vm, gibs);
+	build_tables(vm, gibs, o->tables);
 	set_slot(vm, SYS_ID, 0, SYS_GPA, vm->sys_pages * PAGE, vm->sys);
 	if (o->smm_vcpus)
 		set_slot(vm, 1 << 16 | SYS_ID, 0, SYS_GPA, vm->sys_pages * PAGE, vm->sys);

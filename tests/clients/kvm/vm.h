@@ -58,6 +58,7 @@ struct vm {
 	u64 list_max;		/* addresses that a mailbox takes */
 	char *sys;
 	u64 sys_pages;
+	u64 tables;		/* page in there where they begin */
 	struct vcpu vcpu[MAX_VCPUS];
 	struct area area[MAX_AREAS];
 };
@@ -69,6 +70,7 @@ struct vm_opts {
 	u64 list_max;
 	bool manual;		/* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, bit 0 */
 	u64 gibs;		/* of guest addresses above 4 GiB, default 4 */
+	u32 tables;		/* so many times 2 MiB from AREA_GPA on are mapped page by page */
 };
 
 #define AREA_GPA	0x100000000ULL
@@ -77,6 +79,10 @@ void vm_create(struct vm *vm, const struct vm_opts *o);
 void vm_destroy(struct vm *vm);
 struct area *vm_add_area(struct vm *vm, u32 slot, u64 gpa, u64 pages);
 void vm_set_area(struct vm *vm, struct area *a, u64 pages, bool logged);
+
+/* Where the entry that maps page @page of AREA_GPA is, and its value. */
+u64 vm_entry(const struct vm *vm, u64 page);
+u64 vm_entry_value(u64 page, bool writable);
 
 /* The guest writes @reps times to each of @addr, then leaves. */
 void vcpu_load(struct vcpu *v, const u64 *addr, u64 n, u64 reps);
