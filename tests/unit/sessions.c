@@ -35,7 +35,7 @@ static int note(const struct session *s, void *arg)
 }
 
 /*
- * L l: all logging on, off; D d: that of a display; T t: VFIO's tracking on, off; h: pages are
+ * L l: all logging on, off; m, k: off, that of one more, or of one less; D d: that of a display; T t: VFIO's tracking on, off; h: pages are
  * harvested; g: a container's bitmap is asked for; x: the VM ends; X: nothing is
  * known of it any more, V: it is there again; r: the guest runs, as it does while something is on; .: nothing. Of
  * a device that can migrate: P, S: to pre-copy, stop-and-copy; s, R, E, I: it stops, runs, fails,
@@ -64,6 +64,11 @@ static const char *play(const char *script, bool switches, struct migrations *co
 		case 'd':
 			vm.log.op[MS_LOG_OFF].calls += script[n - 1] == 'l' ? 4 : 1;
 			vm.log.op[MS_LOG_OFF].pages += script[n - 1] == 'l' ? 1 << 20 : 4096;
+			break;
+		case 'm':
+		case 'k':
+			vm.log.op[MS_LOG_OFF].calls += script[n - 1] == 'm' ? 5 : 3;
+			vm.log.op[MS_LOG_OFF].pages += script[n - 1] == 'm' ? 5 << 18 : 3 << 18;
 			break;
 		case 'T':
 		case 't':
@@ -195,6 +200,14 @@ int main(void)
 		{ "one whose VM is not there afterwards", ".Lhl..X..", "1:migration:logging:logging_off!:1-4" },
 		{ "a VM that is not there in it", ".LhhX..", "1:migration:logging:vm_ended!:1-4" },
 		{ "silence is no end while logging is on", ".Lh......hl", "1:migration:logging:logging_off:1-11" },
+		{ "a slot comes with its logging on in it", ".Lhhm..", "1:migration:logging:logging_off:1-5" },
+		{ "and in the next nothing is odd", ".Lhm..Lhhl.",
+		  "1:migration:logging:logging_off!:1-4 2:migration:logging:logging_off:6-10" },
+		{ "a slot goes with its logging on in it: the silence after it is the end",
+		  ".Lhhk...............................................................", "1:migration:logging:logging_off!:1-5" },
+		{ "which is none of the next one's", ".Lhhk..............................................................Lhl.",
+		  "1:migration:logging:logging_off!:1-5 2:migration:logging:logging_off:67-70" },
+		{ "some are switched off in the middle: no end", ".Lhdhh..hhk.", "1:migration:logging:logging_off:1-11" },
 		{ "VFIO alone", "..Tggt..", "1:migration:tracking:tracking_off:2-6" },
 		{ "VFIO first, then logging: one", "..TLhhlt.", "1:migration:logging:logging_off:2-7" },
 		{ "logging first, then VFIO: one", "..LThhtl.", "1:migration:logging:logging_off:2-8" },

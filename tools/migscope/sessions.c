@@ -8,6 +8,7 @@
 #define DISPLAY_PAGES	16384	/* 64 MiB: the largest frame buffers in use */
 #define IDLE_S		3	/* without logging's end in sight, silence as long is the end */
 #define SAVED_S		1	/* a device may be saved as long after another one */
+#define LEFT_ON_S	60	/* a slot that is gone is not switched off: silence as long is the end then */
 #define RUN_ON_S	60	/* who runs here again later was told to */
 
 /* What is looked at of a VM, at one sample. */
@@ -27,7 +28,8 @@ struct watched {
 	unsigned long nth;	/* of the last sample that it was in */
 	bool saved;		/* a device was saving in the session, */
 	double saving;		/* until then: elapsed, s */
-	__u64 level;		/* slots that were logged before the session: a display's, as a rule */
+	__s64 level;		/* slots that were logged before the session: a display's, as a rule */
+	bool off;		/* some were switched off in the session */
 	double harvested;	/* elapsed, s, when there was a harvest last */
 	__u64 guest_ticks;	/* when the session ended */
 	struct session session;
@@ -131,6 +133,15 @@ static struct seen look(const struct model *m, const struct model_vm *vm)
 	return seen;
 }
 
+/*
+ * Slots whose logging is on, as far as it was switched. One that is made with its logging on is
+ * not counted, but switched off like the others: less than none. One that is deleted stays.
+ */
+static __s64 logged(const struct seen *seen)
+{
+	return seen->on - seen->off;
+}
+
 static enum session_kind kind_of(const struct session *session)
 {
 	return session->by == SESSION_BY_LOGGING && session->slots <= 1 && session->pages <= DISPLAY_PAGES ?
@@ -158,7 +169,8 @@ static int begin(struct sessions *s, struct watched *w, const struct seen *now, 
 
 	w->in_session = true;
 	w->saved = false;
-	w->level = w->last.on - w->last.off;
+	w->level = logged(&w->last);
+	w->off = false;
 	w->session = (struct session){
 		.nth = ++s->count,
 		.vm = w->vm,
@@ -212,7 +224,9 @@ static enum session_outcome outcome(const struct watched *w, const struct seen *
 {
 	if (!now->alive)
 		return SESSION_VM_ENDED;
-	if (w->session.by == SESSION_BY_LOGGING && now->off != w->last.off && now->on - now->off <= w->level)
+	if (w->session.by == SESSION_BY_LOGGING && now->off != w->last.off && logged(now) <= w->level)
+		return with_devices(w, now, SESSION_LOGGING_OFF);
+	if (w->session.by == SESSION_BY_LOGGING && w->off && elapsed - w->session.ended > LEFT_ON_S)
 		return with_devices(w, now, SESSION_LOGGING_OFF);
 	if (w->session.by == SESSION_BY_TRACKING && !now->tracking)
 		return with_devices(w, now, SESSION_TRACKING_OFF);
@@ -228,6 +242,10 @@ static bool is_silence(const struct watched *w, const struct seen *now, bool har
 {
 	if (w->session.by == SESSION_BY_HARVESTS)
 		return !harvest;
+	/* what goes on after some were switched off, a display's apart, is harvested */
+	if (w->off && w->session.kind == SESSION_MIGRATION && !harvest && !now->saving &&
+	    now->off == w->last.off && now->on == w->last.on)
+		return now->alive && now->tracking == w->last.tracking;
 	/* nothing was switched, nothing is saved any more */
 	return w->saved && !now->saving && !w->last.saving && now->saved_ns <= w->last.saved_ns && !harvest &&
 	       now->alive && now->off == w->last.off && now->tracking == w->last.tracking;
@@ -328,6 +346,7 @@ static int feed(struct sessions *s, const struct model *m, const struct model_vm
 			w->saved = true;
 			w->saving = m->elapsed;
 		}
+		w->off |= now.off != w->last.off && w->session.by == SESSION_BY_LOGGING;
 		w->session.outcome = outcome(w, &now, m->elapsed);
 		if (!is_silence(w, &now, harvest)) {
 			w->session.end = nth;
