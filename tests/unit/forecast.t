@@ -42,6 +42,12 @@ like "text: a verdict" "$(cat "$TAP_TMP/text")" 'at 3\.0 MB/s and 300 ms it DOES
 like "text: what would do" "$(cat "$TAP_TMP/text")" 'at this downtime limit it takes 4\.[0-9] MB/s'
 like "text: what it is from" "$(cat "$TAP_TMP/text")" 'pages dirtied again count anew'
 
+for what in 'forecast -b 100' report; do
+	# shellcheck disable=SC2086 # words
+	"$migscope" $what "$db" >/dev/full
+	is "$what: what cannot be written is a failure" "$?" 1
+done
+
 # --- no data is said, not made up
 sqlite3 "$db" "DELETE FROM session"
 text=$("$migscope" forecast -b 100 "$db")

@@ -38,6 +38,10 @@ for most in 1 40 150 200; do
 	num "$most series at most: kept, but for our own" "$((shown - self))" -le "$((most > self ? most - self : 0))"
 done
 is "the one that ended is left out first" "$(jq -sr 'map(select(.labels.dev | not) | .labels.vm // empty) | unique | length' "$TAP_TMP/capped.json")" 1
+$render openmetrics 400 >"$TAP_TMP/capped" 2>/dev/null
+tests/lib/exposition.py openmetrics "$TAP_TMP/capped" >"$TAP_TMP/capped.json"
+is "nor does it keep a device out that is there" \
+	"$(jq -sc '[(map(select(.labels.dev | not) | .labels.vm // empty) | unique | length), any(.labels.dev)]' "$TAP_TMP/capped.json")" '[1,true]'
 
 # --- one that ended keeps its name for a while, and the next may have it
 $render twins >"$TAP_TMP/twins" 2>"$TAP_TMP/stats"

@@ -42,6 +42,19 @@ record -o "$TAP_TMP/cmd.db" -- no-such-command
 is "no such command: status" "$?" 127
 record -o "$TAP_TMP/sig.db" -- sh -c 'kill -9 $$'
 is "a command that is killed: status" "$?" 137
+nohup "$migscope" record -o "$TAP_TMP/hup.db" -i 100ms -- sh -c 'kill -HUP $$ $PPID; sleep 1; exit 5' \
+	>"$TAP_TMP/out" 2>"$TAP_TMP/err" </dev/null
+is "nohup: neither we nor the command end by SIGHUP" "$? $(of hup.db .recording.ended)" '5 "the command ended"'
+"$migscope" record -o "$TAP_TMP/long.db" -i 100ms -d 200ms -- sleep 600 >"$TAP_TMP/out" 2>"$TAP_TMP/err" &
+pid=$!
+for ((i = 0; i < 100; i++)); do
+	[ "$(of long.db .recording.complete)" != 1 ] || break
+	sleep 0.2
+done
+kill -TERM $pid
+wait $pid
+is "the time is over, the command goes on: who ends us does not wait for it" "$?" 143
+pkill -f '^sleep 600$'
 for signal in INT TERM; do
 	watch record -o "$TAP_TMP/$signal.db" -i 100ms
 	sleep 0.5

@@ -102,6 +102,12 @@ is "left by another build: begins anew" "$(pages)" 0
 workload anew
 scrape_all
 is "left by another build: and counts" "$(pages)" "$(all anew)"
+"$migscope" unpin "$dir" >"$TAP_TMP/out" 2>"$TAP_TMP/err"
+is "unpin: not while it is in use: status" "$?" 1
+is "unpin: not while it is in use: says so" "$(<"$TAP_TMP/err")" "migscope: $dir: another migscope has it"
+workload still
+scrape_all
+is "unpin: not while it is in use: it counts on" "$(pages)" "$(all anew still)"
 serve_end TERM
 ok "unpin" "$migscope" unpin "$dir"
 nok "unpin: it is gone" test -e "$dir"

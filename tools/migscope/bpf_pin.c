@@ -114,12 +114,30 @@ static int unpin_folders(const char *dir)
 	return err;
 }
 
+/* A descriptor that keeps others out until it is closed. */
+static int lock_folder(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+
+	if (fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB))
+		return fd;
+	err = -errno;
+	ms_error("%s: %s", dir, err == -EWOULDBLOCK ? "another migscope has it" : strerror(-err));
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
 int bpf_host_unpin(const char *dir)
 {
-	int err = unpin_folders(dir);
+	int fd = lock_folder(dir), err;
 
+	if (fd < 0)
+		return fd;
+	err = unpin_folders(dir);
 	if (!err && rmdir(dir))
 		err = -errno;
+	close(fd);
 	return err;
 }
 
@@ -328,15 +346,8 @@ static bool take_over(struct bpf_host *host)
 
 static int lock_kept(struct bpf_host *host, const char *dir)
 {
-	int err;
-
-	host->kept_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (host->kept_fd < 0 || flock(host->kept_fd, LOCK_EX | LOCK_NB)) {
-		err = -errno;
-		ms_error("%s: %s", dir, err == -EWOULDBLOCK ? "another migscope has it" : strerror(-err));
-		return err;
-	}
-	return 0;
+	host->kept_fd = lock_folder(dir);
+	return host->kept_fd < 0 ? host->kept_fd : 0;
 }
 
 int bpf_host_keep(struct bpf_host *host, const char *dir)

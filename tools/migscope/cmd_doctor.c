@@ -123,5 +123,5 @@ int cmd_doctor(const struct ms_opts *opts, int argc, char **argv)
 	else if (ret == MS_EXIT_OK && seen < usual)
 		ret = MS_EXIT_PARTIAL;
 	bpf_host_close(host);
-	return ret;
+	return ms_wrote_all() ? ret : MS_EXIT_FAILURE;
 }

@@ -270,7 +270,7 @@ int cmd_forecast(const struct ms_opts *opts, int argc, char **argv)
 		ret = from_recording(&a, a.file, false);
 		if (ret == MS_EXIT_PARTIAL && !a.json)
 			printf("no data for a forecast: record a migration, or watch one with migscope -w forecast\n");
-		return ret;
+		return ms_wrote_all() ? ret : MS_EXIT_FAILURE;
 	}
 	ms_catch_signals();
 	if (a.qmp && (qmp_open(a.qmp, &a.run.qmp) || ask_limits(&a) || qmp_migration(a.run.qmp, &qemu))) {
@@ -285,7 +285,5 @@ int cmd_forecast(const struct ms_opts *opts, int argc, char **argv)
 	if (ret == MS_EXIT_PARTIAL && !a.json && !a.qmp)
 		printf("no data for a forecast: nothing is migrated now, and before a migration nothing is tracked; "
 		       "--qmp SOCKET has QEMU sample it\n");
-	if (ferror(stdout) || fflush(stdout))
-		ret = MS_EXIT_FAILURE;
-	return ret;
+	return ms_wrote_all() ? ret : MS_EXIT_FAILURE;
 }

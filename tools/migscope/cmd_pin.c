@@ -104,6 +104,9 @@ int cmd_unpin(const struct ms_opts *opts, int argc, char **argv)
 		return MS_EXIT_FAILURE;
 	}
 	err = bpf_host_unpin(a.dir);
+	/* which was said */
+	if (err == -EWOULDBLOCK)
+		return MS_EXIT_FAILURE;
 	if (err) {
 		ms_error("%s: not all of it could be removed: %s", a.dir, strerror(-err));
 		return MS_EXIT_FAILURE;

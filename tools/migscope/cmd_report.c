@@ -110,8 +110,6 @@ int cmd_report(const struct ms_opts *opts, int argc, char **argv)
 							      JSON_C_TO_STRING_NOSLASHESCAPE));
 	else if (!a.html)
 		report_text(stdout, report);
-	if (ferror(stdout) || fflush(stdout))
-		ret = MS_EXIT_FAILURE;
 	json_object_put(report);
-	return ret;
+	return ms_wrote_all() ? ret : MS_EXIT_FAILURE;
 }

@@ -141,27 +141,48 @@ static void print_version(FILE *out, struct argp_state *state)
 
 static void on_signal(int sig)
 {
-	(void)sig;
-	ms_stop = 1;
+	ms_stop = sig;
 }
+
+static const int caught[] = { SIGINT, SIGTERM, SIGHUP };
+static struct sigaction inherited[sizeof(caught) / sizeof(caught[0])];
 
 /*
  * Blocked but while we sleep in ppoll() or write: none is missed between a look
- * and the sleep, and no system call of a sample is interrupted.
+ * and the sleep, and no system call of a sample is interrupted. Who starts us under nohup wants
+ * us to outlast the terminal; a shell that ignores SIGINT for what runs in the background does
+ * so for the sake of others.
  */
 void ms_catch_signals(void)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
 	sigset_t set;
 
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
 	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
+	for (size_t i = 0; i < sizeof(caught) / sizeof(caught[0]); i++) {
+		sigaction(caught[i], NULL, &inherited[i]);
+		if (caught[i] == SIGHUP && inherited[i].sa_handler == SIG_IGN)
+			continue;
+		sigaction(caught[i], &sa, NULL);
+		sigaddset(&set, caught[i]);
+	}
 	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+void ms_give_back_signals(void)
+{
+	sigset_t none;
+
+	for (size_t i = 0; i < sizeof(caught) / sizeof(caught[0]); i++)
+		sigaction(caught[i], &inherited[i], NULL);
+	signal(SIGPIPE, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+bool ms_wrote_all(void)
+{
+	return !fflush(stdout) && !ferror(stdout);
 }
 
 double ms_parse_time(const char *arg)

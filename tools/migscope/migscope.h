@@ -31,9 +31,14 @@ struct ms_opts {
 	bool verbose;
 };
 
-/* Set by SIGINT and SIGTERM. */
+/* Set by SIGINT, SIGTERM and, unless it was ignored when we were started, SIGHUP. */
 extern volatile sig_atomic_t ms_stop;
 void ms_catch_signals(void);
+/* In a child that runs another program: as they were when we were started. */
+void ms_give_back_signals(void);
+
+/* Did all of the output come out? What is left of it is written now. */
+bool ms_wrote_all(void);
 
 /* Seconds from "10", "10s", "500ms", "2m", "1h"; negative if it is none of these. */
 double ms_parse_time(const char *arg);

@@ -15,15 +15,12 @@
 
 static pid_t start(char **command, int *pidfd)
 {
-	sigset_t none;
 	pid_t pid;
 
 	fflush(stdout);
 	pid = fork();
 	if (!pid) {
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
-		signal(SIGPIPE, SIG_DFL);
+		ms_give_back_signals();
 		execvp(command[0], command);
 		fprintf(stderr, "migscope: %s: %s\n", command[0], strerror(errno));
 		_exit(errno == ENOENT ? 127 : 126);
@@ -32,6 +29,23 @@ static pid_t start(char **command, int *pidfd)
 	if (pid < 0)
 		ms_error("fork: %s", strerror(errno));
 	return pid;
+}
+
+/*
+ * What was started is not ours to end; who tells us to, again, does not want to wait for it. As a
+ * shell has it.
+ */
+static int wait_for(pid_t pid, int pidfd)
+{
+	int status;
+
+	ms_stop = 0;
+	while (waitpid(pid, &status, WNOHANG) != pid) {
+		clock_sleep_until(clock_seconds(CLOCK_MONOTONIC) + 3600, pidfd);
+		if (ms_stop)
+			return 128 + ms_stop;
+	}
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 /* QEMU's own figures; when it is gone, or refuses, that is said once. */
@@ -108,9 +122,7 @@ int record_run(struct bpf_host *host, struct record_run *run, struct recording *
 	if (!err)
 		err = recording_finish(r, why);
 	if (pid > 0) {
-		/* what was started is not ours to end */
-		waitpid(pid, status, 0);
-		*status = WIFSIGNALED(*status) ? 128 + WTERMSIG(*status) : WEXITSTATUS(*status);
+		*status = wait_for(pid, pidfd);
 		close(pidfd);
 	}
 	vm_names_free(names);

@@ -284,8 +284,8 @@ static int mark_distinct(struct metric_at *at, enum metric_scope scope, bool *sh
 /* Which objects of each scope fit, of those that are marked; those of the host always do. */
 static void choose(struct metric_at *at, size_t most, bool **shown, struct openmetrics_stats *stats)
 {
-	for (enum metric_scope scope = 0; scope < METRIC_SCOPES; scope++)
-		for (int alive = 1; alive >= 0; alive--)
+	for (int alive = 1; alive >= 0; alive--)
+		for (enum metric_scope scope = 0; scope < METRIC_SCOPES; scope++)
 			for (size_t i = 0; i < metrics_objects(at->m, scope); i++) {
 				size_t n;
 

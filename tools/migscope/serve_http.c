@@ -31,7 +31,7 @@
 
 struct connection {
 	int fd;			/* -1: free */
-	double since;		/* when its request came; 0: it waits for one */
+	double since;		/* when its last request came, or was answered */
 };
 
 enum format { CLASSIC, OPENMETRICS, JSON, LIVE, FORMATS };
@@ -320,8 +320,9 @@ static void answered(void *arg, struct MHD_Connection *c, void **context,
 	(void)why;
 	pthread_mutex_lock(&s->connections_lock);
 	known = connection_of(s, c);
+	/* the next request may dribble in as well; who asks for nothing is MHD's business */
 	if (known)
-		known->since = 0;
+		known->since = clock_seconds(CLOCK_MONOTONIC);
 	pthread_mutex_unlock(&s->connections_lock);
 }
 
