@@ -39,6 +39,7 @@ variant() {	# NAME LEFT PARAMETER...: what is so once its owner has left it
 	ok "$1: a disk" vdpa dev add name d mgmtdev vdpasim_blk
 	for what in rules exact taken broken kept "$2"; do
 		suite "$1" d "$what"
+		[ "$what" != kept ] || grep -q '^end' "$TAP_TMP/out" || bail_out "a process that stays"
 	done
 	"$client" "$(vdpa_node d)" stays >"$TAP_TMP/out" &
 	pid=$!
