@@ -243,6 +243,9 @@ static void needs(void)
 	ok(!f.converges, "a sync of a second in which more is dirtied than the limit allows");
 	p.bandwidth = 1e9;
 	forecast_run(&c, &p, &f);
+	ok(!f.converges, "nor with a bandwidth at which no more is sent between two syncs than is dirtied in one");
+	p.bandwidth = 4e9;
+	forecast_run(&c, &p, &f);
 	ok(f.converges && f.downtime > 1, "with enough bandwidth it does, but the sync is part of the downtime: %.2f s", f.downtime);
 	p.downtime = 1e-9;
 	ok(forecast_bandwidth(&c, &p, 1e9) == 0, "no bandwidth is enough for no downtime");

@@ -141,11 +141,21 @@ static double all(const struct left *l)
 	return l->once + l->again;
 }
 
-/* @more of the working set was dirtied, of which a part was dirty already. */
-static void dirty(struct left *l, double more)
+/*
+ * What was dirtied within the last @seconds is to be sent, of which a part is already. All that
+ * is left has been dirtied within the @age before: how much of what comes now is the same again
+ * the curve tells, by what it has for both times together. A guest that goes round in its memory
+ * dirties no page twice before it is round.
+ */
+static void dirty(struct left *l, const struct forecast_curve *c, double seconds, double age)
 {
-	if (l->set > 0)
-		l->again = fmin(l->set, l->again + fmin(more, l->set) * (1 - l->again / l->set));
+	double fresh = fmin(l->set, forecast_dirtied(c, seconds)), before = forecast_dirtied(c, age), same;
+
+	if (!(fresh > 0))
+		return;
+	same = before > 0 ? 1 - (forecast_dirtied(c, age + seconds) - before) / fresh : 0;
+	same = fmin(1, fmax(0, same)) * fmin(1, l->again / fmax(before, 1));
+	l->again = fmin(l->set, l->again + fresh * (1 - same));
 }
 
 /* They lie beside each other: of each as much is sent as there is. */
@@ -172,7 +182,8 @@ void forecast_run(const struct forecast_curve *c, const struct forecast_plan *p,
 			wait = fmax(0, TICK_S - p->sync);
 			since += p->sync;
 			f->seconds += p->sync;
-			dirty(&left, forecast_dirtied(c, since));
+			/* it lies in the order of addresses: what is sent next was dirtied at any time */
+			dirty(&left, c, since, all(&left) / p->bandwidth + since);
 			since = 0;
 			f->rounds++;
 			f->least = fmin(f->least, all(&left));
@@ -188,7 +199,7 @@ void forecast_run(const struct forecast_curve *c, const struct forecast_plan *p,
 	if (!f->converges)
 		return;
 	/* the VM stands still, but ran on while the last pages were collected */
-	dirty(&left, forecast_dirtied(c, p->sync));
+	dirty(&left, c, p->sync, all(&left) / p->bandwidth);
 	f->last = all(&left);
 	f->downtime = p->overhead + p->sync + f->last / fmax(p->last_bandwidth, p->bandwidth);
 	f->seconds += f->downtime;

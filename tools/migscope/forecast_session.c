@@ -17,17 +17,57 @@
 
 /* --- what the VM dirties */
 
+/*
+ * What is pushed after a reset was not dirtied since: that is exact, but reaches no further than
+ * to the next reset. The longest time that it does.
+ */
+static double curve_of_pushes(const struct view *v, struct forecast_curve *c)
+{
+	struct json_object *pages = series(v, "dirty_pages", NULL, NULL);
+	struct json_object *resets = series(v, "ring_resets", NULL, NULL);
+	double longest = 0, seconds;
+	size_t reset = v->last;
+
+	for (size_t i = v->first + 1; pages && resets && i <= v->last; i++) {
+		if (value_at(resets, i) != value_at(resets, i - 1)) {
+			reset = i;
+			continue;
+		}
+		if (reset >= i)
+			continue;
+		seconds = elapsed(v, i) - elapsed(v, reset);
+		forecast_curve_add(c, seconds, PAGE * (value_at(pages, i) - value_at(pages, reset)));
+		longest = fmax(longest, seconds);
+	}
+	return longest;
+}
+
+/*
+ * Entries show a page once for each reset, however often it was dirtied in between: of times
+ * shorter than that, and of the rate, they show too little. From there on they tell how it goes on.
+ */
 static bool curve_of_entries(const struct view *v, struct forecast_curve *c)
 {
 	static const char *const within[] = { WORKING_SET_TIMES };
+	struct forecast_curve entries = { 0 };
+	double exact = curve_of_pushes(v, c), of_all = 1;
 
 	for (size_t i = 0; i < sizeof(within) / sizeof(within[0]); i++) {
 		double pages = value_at(series(v, "working_set_pages", "within", within[i]), v->last);
 
 		if (pages >= 0)
-			forecast_curve_add(c, strtod(within[i], NULL), PAGE * pages);
+			forecast_curve_add(&entries, strtod(within[i], NULL), PAGE * pages);
 	}
-	return c->points;
+	if (!entries.points) {
+		memset(c, 0, sizeof(*c));
+		return false;
+	}
+	if (c->points && forecast_dirtied(c, exact) > 0 && forecast_dirtied(&entries, exact) > 0)
+		of_all = forecast_dirtied(&entries, exact) / forecast_dirtied(c, exact);
+	for (size_t i = 0; i < entries.points; i++)
+		if (entries.point[i].seconds > exact)
+			forecast_curve_add(c, entries.point[i].seconds, entries.point[i].bytes / of_all);
+	return true;
 }
 
 /* A ring's pages between two resets, on average: each is in it once. */
@@ -104,7 +144,8 @@ static bool qemu_says(const struct view *v, struct state *st, double *left)
 	while (i > v->first && value_at(rounds, i - 1) == n)
 		i--;
 	st->rounds = n;
-	st->round_began = elapsed(v, i);
+	/* some time between the two samples */
+	st->round_began = i > v->first ? (elapsed(v, i) + elapsed(v, i - 1)) / 2 : elapsed(v, i);
 	*left = fmax(0, value_at(series(v, "qemu_remaining_bytes", NULL, NULL), v->last));
 	return true;
 }
