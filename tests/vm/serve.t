@@ -107,7 +107,7 @@ for info in /proc/"$http_pid"/fdinfo/*; do
 	fi
 done | sort | xargs >"$TAP_TMP/written"
 is "it can write to maps that it forgets from, and no others" "$(cat "$TAP_TMP/written")" \
-	'ms_iotlb_devs ms_log_vms ms_ring_vms ms_rings ms_threads ms_vdpas ms_vfio_migs ms_vfios ms_vm_ids ms_vms'
+	'ms_iotlb_devs ms_log_vms ms_ring_vms ms_threads ms_vdpas ms_vfio_migs ms_vfios ms_vm_ids ms_vms'
 is "the other keeps CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN" "$(status "$serve_pid" CapEff)" 000000c000200000
 is "it listens on loopback alone" "$(ss -Hltn "sport = :$serve_port" | awk '{print $4}')" "127.0.0.1:$serve_port"
 

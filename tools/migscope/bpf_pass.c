@@ -52,14 +52,19 @@ static int send_fds(int sock, const void *data, size_t len, const int *fd, size_
 	return sendmsg(sock, &msg, MSG_NOSIGNAL) == (ssize_t)len ? 0 : -errno;
 }
 
-/* Who samples forgets what ended long ago: these maps it writes to, and no others. */
-static bool is_written(const char *map)
+/*
+ * Who samples forgets what ended long ago: these maps it writes to, and no others. Rings whose
+ * end is hooked are not his to forget.
+ */
+static bool is_written(const struct bpf_host *host, const char *map)
 {
 	static const char *const written[] = {
 		"ms_vms", "ms_vm_ids", "ms_threads", "ms_rings", "ms_ring_vms", "ms_pages",
 		"ms_page_vms", "ms_log_vms", "ms_iotlb_devs", "ms_vfios", "ms_vfio_migs", "ms_vdpas",
 	};
 
+	if (!strcmp(map, "ms_rings") && bpf_host_has(host, "ring_free"))
+		return false;
 	for (size_t i = 0; i < sizeof(written) / sizeof(written[0]); i++)
 		if (!strcmp(written[i], map))
 			return true;
@@ -83,6 +88,7 @@ int bpf_host_send(const struct bpf_host *host, int sock)
 {
 	size_t len = sizeof(struct passed) + host->probes * sizeof(struct passed_probe), n = 0;
 	int fd[FDS_MAX], own[HOST_MAPS], err = -ENOMEM;
+	bool rings = false;
 	struct passed *p = calloc(1, len);
 
 	if (!p)
@@ -93,7 +99,8 @@ int bpf_host_send(const struct bpf_host *host, int sock)
 	for (size_t i = 0; i < host->maps; i++) {
 		memcpy(p->map[i], host->map[i].name, sizeof(p->map[i]));
 		/* ids are for CAP_SYS_ADMIN: without it as it is */
-		own[i] = is_written(host->map[i].name) ? -EPERM : read_only(host->map[i].fd);
+		own[i] = is_written(host, host->map[i].name) ? -EPERM : read_only(host->map[i].fd);
+		rings |= own[i] >= 0 && !strcmp(host->map[i].name, "ms_rings");
 		fd[n++] = own[i] < 0 ? host->map[i].fd : own[i];
 	}
 	for (size_t i = 0; i < host->probes; i++) {
@@ -107,6 +114,16 @@ int bpf_host_send(const struct bpf_host *host, int sock)
 		to->fd = -1;
 		if (from->how != PROBE_ITER || !host->link[i])
 			continue;
+		/*
+		 * It follows that map's keys: who can write them could read all of the kernel's
+		 * memory by it. Where it cannot be had the files of the VMs are gone through.
+		 */
+		if (!rings && !strcmp(from->name, "ring_now")) {
+			to->state = PROBE_REFUSED;
+			to->err = EPERM;
+			snprintf(to->why, sizeof(to->why), "who can write its map must not have it");
+			continue;
+		}
 		err = -E2BIG;
 		if (n == FDS_MAX)
 			goto out;

@@ -82,7 +82,7 @@ static const struct argp argp = {
 	"--qmp: a monitor takes one client at a time, and libvirt holds the first. Give the VM a second "
 	"one: -qmp unix:PATH,server=on,wait=off, with libvirt by <qemu:commandline> in the domain's XML.\n\n"
 	"Exit status: 0 done, 1 failure, 2 usage, 3 nothing of what was asked for can be measured; "
-	"with COMMAND its own, 128 + N if signal N ended it.",
+	"with COMMAND its own, 128 + N if signal N ended it, or us while we waited for its end.",
 	NULL, NULL, NULL
 };
 
