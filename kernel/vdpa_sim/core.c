@@ -66,11 +66,12 @@ static bool sim_serves_kernel(const struct vdpasim *sim)
  */
 void vdpasim_config_changed(struct vdpasim *sim)
 {
-	guard(spinlock)(&sim->config_lock);
+	spin_lock(&sim->config_lock);
 	sim->generation++;
 	if (vdpasim_is_started(sim) || (sim->status & VIRTIO_CONFIG_S_NEEDS_RESET))
 		if (sim->config_cb.callback)
 			sim->config_cb.callback(sim->config_cb.private);
+	spin_unlock(&sim->config_lock);
 }
 EXPORT_SYMBOL_GPL(vdpasim_config_changed);
 
@@ -95,18 +96,16 @@ static void sim_hurry(struct vdpasim *sim, bool hurry)
 {
 	struct task_struct *worker = sim->worker->task;
 
-	guard(spinlock)(&sim->hurry_lock);
+	spin_lock(&sim->hurry_lock);
+	WRITE_ONCE(sim->hurried, hurry ? sim->hurried + 1 : sim->hurried - 1);
 	if (hurry) {
-		WRITE_ONCE(sim->hurried, sim->hurried + 1);
 		send_sig(SIGKILL, worker, 1);
-		return;
+	} else if (!sim->hurried) {
+		flush_signals(worker);
+		/* for what was marked meanwhile, where somebody has the device still */
+		vdpasim_schedule_work(sim);
 	}
-	WRITE_ONCE(sim->hurried, sim->hurried - 1);
-	if (sim->hurried)
-		return;
-	flush_signals(worker);
-	/* for what was marked meanwhile, where somebody has the device still */
-	vdpasim_schedule_work(sim);
+	spin_unlock(&sim->hurry_lock);
 }
 
 static void sim_lock_hurried(struct vdpasim *sim)
@@ -431,8 +430,9 @@ static void sim_set_config_cb(struct vdpa_device *vdpa, struct vdpa_callback *cb
 {
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
 
-	guard(spinlock)(&sim->config_lock);
+	spin_lock(&sim->config_lock);
 	sim->config_cb = *cb;
+	spin_unlock(&sim->config_lock);
 }
 
 static u32 sim_get_device_id(struct vdpa_device *vdpa)
@@ -490,11 +490,12 @@ static int sim_compat_reset(struct vdpa_device *vdpa, u32 flags)
 		sim_set_group_table(sim, i, 0);
 	bitmap_zero(sim->kicked, VDPASIM_VQS_MAX);
 	vdpasim_iommu_reset(sim, flags & VDPA_RESET_F_CLEAN_MAP);
-	guard(spinlock)(&sim->config_lock);
+	spin_lock(&sim->config_lock);
 	sim->config_cb = (struct vdpa_callback) {};
 	sim->generation++;
 	if (sim->attr.reset)
 		sim->attr.reset(sim);
+	spin_unlock(&sim->config_lock);
 	return 0;
 }
 
@@ -548,8 +549,9 @@ static void sim_get_config(struct vdpa_device *vdpa, unsigned int offset, void *
 		memset(buf, 0, len);
 		return;
 	}
-	guard(spinlock)(&sim->config_lock);
+	spin_lock(&sim->config_lock);
 	memcpy(buf, sim->config + offset, len);
+	spin_unlock(&sim->config_lock);
 }
 
 static void sim_set_config(struct vdpa_device *vdpa, unsigned int offset, const void *buf,
@@ -559,8 +561,9 @@ static void sim_set_config(struct vdpa_device *vdpa, unsigned int offset, const 
 
 	if (!is_in_config(sim, offset, len) || !sim->attr.set_config)
 		return;
-	guard(spinlock)(&sim->config_lock);
+	spin_lock(&sim->config_lock);
 	sim->attr.set_config(sim, offset, buf, len);
+	spin_unlock(&sim->config_lock);
 }
 
 static u32 sim_get_generation(struct vdpa_device *vdpa)

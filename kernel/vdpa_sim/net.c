@@ -210,8 +210,9 @@ static bool net_set_mac(struct vdpasim *sim, struct vdpasim_virtqueue *vq)
 	    vringh_iov_pull_iotlb(&vq->vring, &vq->riov, mac, sizeof(mac)) != sizeof(mac) ||
 	    !is_valid_ether_addr(mac))
 		return false;
-	guard(spinlock)(&sim->config_lock);
+	spin_lock(&sim->config_lock);
 	ether_addr_copy(config->mac, mac);
+	spin_unlock(&sim->config_lock);
 	return true;
 }
 
@@ -241,8 +242,9 @@ static bool net_announced(struct vdpasim *sim)
 
 	if (!vdpasim_has(sim, VIRTIO_NET_F_GUEST_ANNOUNCE))
 		return false;
-	guard(spinlock)(&sim->config_lock);
+	spin_lock(&sim->config_lock);
 	config->status &= ~__cpu_to_virtio16(true, VIRTIO_NET_S_ANNOUNCE);
+	spin_unlock(&sim->config_lock);
 	return true;
 }
 
@@ -408,8 +410,9 @@ static void net_resumed(struct vdpasim *sim)
 
 	if (!vdpasim_has(sim, VIRTIO_NET_F_GUEST_ANNOUNCE))
 		return;
-	scoped_guard(spinlock, &sim->config_lock)
-		config->status |= __cpu_to_virtio16(true, VIRTIO_NET_S_ANNOUNCE);
+	spin_lock(&sim->config_lock);
+	config->status |= __cpu_to_virtio16(true, VIRTIO_NET_S_ANNOUNCE);
+	spin_unlock(&sim->config_lock);
 	vdpasim_config_changed(sim);
 }
 
@@ -510,10 +513,10 @@ static int net_dev_set_attr(struct vdpa_mgmt_dev *mdev, struct vdpa_device *vdpa
 
 	if (!(config->mask & BIT_ULL(VDPA_ATTR_DEV_NET_CFG_MACADDR)))
 		return -EOPNOTSUPP;
-	scoped_guard(spinlock, &sim->config_lock) {
-		ether_addr_copy(sim_to_net(sim)->mac, config->net.mac);
-		ether_addr_copy(net_config->mac, config->net.mac);
-	}
+	spin_lock(&sim->config_lock);
+	ether_addr_copy(sim_to_net(sim)->mac, config->net.mac);
+	ether_addr_copy(net_config->mac, config->net.mac);
+	spin_unlock(&sim->config_lock);
 	vdpasim_config_changed(sim);
 	return 0;
 }
