@@ -89,24 +89,13 @@ static const struct argp argp = {
 	NULL, NULL, NULL
 };
 
-/* While we write, a signal may end a write that nobody reads. */
-static void let_signals_in(bool in)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(in ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
-}
-
 static int render(const struct args *a, const struct model *now, const struct model *before,
 		  bool head, bool last)
 {
 	int err = 0;
 
-	let_signals_in(true);
+	/* while we write, a signal may end a write that nobody reads */
+	ms_let_signals_in(true);
 	if (a->json) {
 		err = render_json(stdout, now, last);
 	} else {
@@ -116,7 +105,7 @@ static int render(const struct args *a, const struct model *now, const struct mo
 		if (last)
 			render_report(stdout, now);
 	}
-	let_signals_in(false);
+	ms_let_signals_in(false);
 	return ferror(stdout) ? -EPIPE : err;
 }
 

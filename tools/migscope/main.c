@@ -156,17 +156,24 @@ static struct sigaction inherited[sizeof(caught) / sizeof(caught[0])];
 void ms_catch_signals(void)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
-	sigset_t set;
 
-	sigemptyset(&set);
 	for (size_t i = 0; i < sizeof(caught) / sizeof(caught[0]); i++) {
 		sigaction(caught[i], NULL, &inherited[i]);
 		if (caught[i] == SIGHUP && inherited[i].sa_handler == SIG_IGN)
 			continue;
 		sigaction(caught[i], &sa, NULL);
-		sigaddset(&set, caught[i]);
 	}
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	ms_let_signals_in(false);
+}
+
+void ms_let_signals_in(bool in)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(caught) / sizeof(caught[0]); i++)
+		sigaddset(&set, caught[i]);
+	sigprocmask(in ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
 }
 
 void ms_give_back_signals(void)

@@ -34,6 +34,8 @@ struct ms_opts {
 /* Set by SIGINT, SIGTERM and, unless it was ignored when we were started, SIGHUP. */
 extern volatile sig_atomic_t ms_stop;
 void ms_catch_signals(void);
+/* They are kept out, but where they are waited for. */
+void ms_let_signals_in(bool in);
 /* In a child that runs another program: as they were when we were started. */
 void ms_give_back_signals(void);
 
