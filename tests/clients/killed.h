@@ -17,6 +17,22 @@
 
 #define KILLED_MS	20000
 
+/* As fork(): @fd is what the child tells by, and where we are told. */
+static inline pid_t killed_fork(int *fd)
+{
+	int ends[2];
+	pid_t pid;
+
+	if (pipe(ends))
+		err(EXIT_FAILURE, "pipe");
+	pid = fork();
+	if (pid < 0)
+		err(EXIT_FAILURE, "fork");
+	*fd = ends[!pid];
+	close(ends[!!pid]);
+	return pid;
+}
+
 /* In the child, by what it says that it is ready, and that a call it is to be kept in is over. */
 static inline void killed_tell(int tell)
 {

@@ -585,12 +585,10 @@ static void kept(const char *path, bool calls, const char *name)
 {
 	struct segment one = { page(DATA), PAGE };
 	pthread_t thread;
-	int ready[2];
+	int ready;
 	bool gone;
-	pid_t pid;
+	pid_t pid = killed_fork(&ready);
 
-	must(pipe(ready));
-	pid = must(fork());
 	if (!pid) {
 		/* before the device, which is closed first */
 		int faults = userfault_open();
@@ -600,12 +598,11 @@ static void kept(const char *path, bool calls, const char *name)
 		userfault_watch(faults, log_bits, LOG_SIZE / PAGE * PAGE + PAGE);
 		request_within(0, VIRTIO_BLK_T_IN, &one, 1, false);
 		userfault_wait(faults, PATIENCE_MS);
-		if (calls && pthread_create(&thread, NULL, set_base_again, &ready[1]))
+		if (calls && pthread_create(&thread, NULL, set_base_again, &ready))
 			errx(EXIT_FAILURE, "no thread");
-		killed_ready(ready[1], false);
+		killed_ready(ready, false);
 	}
-	close(ready[1]);
-	gone = killed_is_gone(pid, ready[0], false, IDLE_MS);
+	gone = killed_is_gone(pid, ready, false, IDLE_MS);
 	ok(gone, name);
 	/* who would take the device now would have to wait, too */
 	if (!gone)

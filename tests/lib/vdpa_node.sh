@@ -3,6 +3,7 @@
 #
 #	vdpa_node NAME		prints how a process opens the vDPA device NAME of vhost_vdpa:
 #				waits for that file, ten seconds
+#	vdpa_says WORD FILE	waits until a process has written that there, thirty seconds
 
 vdpa_node() {
 	local node tries
@@ -12,5 +13,14 @@ vdpa_node() {
 		sleep 0.1
 	done
 	echo "no /dev/vhost-vdpa-N for $1" >&2
+	return 1
+}
+
+vdpa_says() {
+	local tries
+	for ((tries = 0; tries < 300; tries++)); do
+		! grep -q "$1" "$2" || return 0
+		sleep 0.1
+	done
 	return 1
 }

@@ -34,7 +34,7 @@ modprobe -a vhost_vdpa irqbypass || bail_out "no vhost_vdpa"
 like "vhost_vdpa is ours" "$(cat /sys/module/vhost_vdpa/taint)" O
 
 variant() {	# NAME LEFT PARAMETER...: what is so once its owner has left it
-	local what pid tries
+	local what pid
 	load "${@:3}" || bail_out "no simulator"
 	ok "$1: a disk" vdpa dev add name d mgmtdev vdpasim_blk
 	for what in rules exact taken broken kept "$2"; do
@@ -43,10 +43,7 @@ variant() {	# NAME LEFT PARAMETER...: what is so once its owner has left it
 	done
 	"$client" "$(vdpa_node d)" stays >"$TAP_TMP/out" &
 	pid=$!
-	for ((tries = 0; tries < 100; tries++)); do
-		! grep -q ready "$TAP_TMP/out" || break
-		sleep 0.1
-	done
+	vdpa_says ready "$TAP_TMP/out"
 	kill -KILL $pid
 	wait $pid 2>/dev/null
 	ok "$1: a card" vdpa dev add name n mgmtdev vdpasim_net mac 52:54:00:12:34:58

@@ -112,13 +112,10 @@ is "nor missed anything" "$(events vhost_iotlb_miss)" 0
 pieces=16384
 [ -z "${MIGSCOPE_LONG-}" ] || [ "${MIGSCOPE_KERNEL-}" = debug ] || pieces=262144
 waits() {	# the disk, for a page that never comes
-	local pid tries
+	local pid
 	"$client" "$(vdpa_node b1)" waits >"$TAP_TMP/waits" &
 	pid=$!
-	for ((tries = 0; tries < 300; tries++)); do
-		! grep -q waits "$TAP_TMP/waits" || break
-		sleep 0.1
-	done
+	vdpa_says waits "$TAP_TMP/waits"
 	like "$words: a disk that waits for a page" "$(<"$TAP_TMP/waits")" waits
 	ok "$words: who only looks at it does not wait" timeout 20 vdpa dev config show b1
 	ok "$words: nor who takes it away" timeout 20 vdpa dev del b1

@@ -135,10 +135,7 @@ ok "unbound: another process can have it" sh -c 'echo probe >/sys/bus/vdpa/drive
 node=$(vdpa_node probe)
 "$client" "$node" busy >"$TAP_TMP/out" &
 busy=$!
-for ((tries = 0; tries < 100; tries++)); do
-	! grep -q busy "$TAP_TMP/out" || break
-	sleep 0.1
-done
+vdpa_says busy "$TAP_TMP/out"
 nok "our module stays while a process uses it" rmmod vhost_vdpa
 nok "one process at a time" "$client" "$node" exact
 ok "deleted while it is busy" timeout 20 vdpa dev del probe

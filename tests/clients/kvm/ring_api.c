@@ -265,12 +265,10 @@ static void note(void *arg, struct vcpu *v, u32 slot, u64 offset)
 		bit_set(a->got, offset);
 }
 
-static u32 harvest_all(struct vcpu *v, struct area *a)
+static void harvest_all(struct vcpu *v, struct area *a)
 {
-	u32 n = vcpu_harvest(v, UINT32_MAX, note, a);
-
+	vcpu_harvest(v, UINT32_MAX, note, a);
 	vm_reset(v->vm);
-	return n;
 }
 
 static u64 noted(const struct area *a)
@@ -282,17 +280,28 @@ static u64 noted(const struct area *a)
 	return n;
 }
 
-static void forget(struct area *a)
-{
-	memset(a->got, 0, (a->pages + 63) / 64 * 8);
-}
-
 static void write_all(struct vcpu *v, struct area *a)
 {
 	write_pages(v, a, 0, a->pages);
 	while (vcpu_run(v) != RAN_DONE)
 		harvest_all(v, a);
 	harvest_all(v, a);
+}
+
+static void all_is_dirty(struct vcpu *v, struct area *a, const char *what)
+{
+	memset(a->got, 0, (a->pages + 63) / 64 * 8);
+	write_all(v, a);
+	OK(noted(a) == a->pages, "%s: %llu of %llu pages that are written are dirty", what,
+	   (unsigned long long)noted(a), (unsigned long long)a->pages);
+}
+
+static void none_is_lost(struct vcpu *v, const char *what)
+{
+	u64 lost = 1;
+
+	vcpu_stat(v, "dirty_ring_lost", &lost);
+	OK(!lost, "%s: %llu lost", what, (unsigned long long)lost);
 }
 
 /* By the guest, page by page; then it loads its page tables anew. */
@@ -325,7 +334,6 @@ static void test_protect(void)
 	static struct vm vm;
 	struct area *a;
 	struct vcpu *v;
-	u64 lost = 1;
 
 	vm_create(&vm, &o);
 	v = &vm.vcpu[0];
@@ -335,13 +343,9 @@ static void test_protect(void)
 	for (int round = 0; round < 2; round++) {
 		protect(v, a, false);
 		protect(v, a, true);
-		forget(a);
-		write_all(v, a);
-		OK(noted(a) == a->pages, "protected and not any more: %llu of %llu pages that are written are dirty",
-		   (unsigned long long)noted(a), (unsigned long long)a->pages);
+		all_is_dirty(v, a, "protected and not any more");
 	}
-	vcpu_stat(v, "dirty_ring_lost", &lost);
-	OK(!lost, "protected: %llu lost", (unsigned long long)lost);
+	none_is_lost(v, "protected");
 	vm_destroy(&vm);
 }
 
@@ -354,7 +358,6 @@ static void test_pre_fault(void)
 	struct area *a;
 	struct vcpu *v;
 	int r, refused = 0;
-	u64 lost = 1;
 
 	vm_create(&vm, &o);
 	v = &vm.vcpu[0];
@@ -369,12 +372,8 @@ static void test_pre_fault(void)
 	} while (range.size && (!r || r == EAGAIN) && refused < 100);
 	OK(!range.size, "pre-fault: comes to its end, errno %d, %llu bytes left", r, (unsigned long long)range.size);
 	harvest_all(v, a);
-	forget(a);
-	write_all(v, a);
-	OK(noted(a) == a->pages, "pre-fault: %llu of %llu pages that are written are dirty",
-	   (unsigned long long)noted(a), (unsigned long long)a->pages);
-	vcpu_stat(v, "dirty_ring_lost", &lost);
-	OK(!lost, "pre-fault: %llu lost", (unsigned long long)lost);
+	all_is_dirty(v, a, "pre-fault");
+	none_is_lost(v, "pre-fault");
 	/* a full ring is not what it is asked about */
 	range = (struct kvm_pre_fault_memory){ .gpa = AREA_GPA, .size = PAGE };
 	write_pages(v, a, 0, a->pages);

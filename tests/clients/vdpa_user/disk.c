@@ -202,12 +202,10 @@ static void *ask_base(void *arg)
 /* @calls: another thread is in the device's hands, too; @exits: on its own account */
 static void kept(bool calls, bool exits)
 {
-	int ready[2];
 	pthread_t thread;
-	pid_t pid;
+	int ready;
+	pid_t pid = killed_fork(&ready);
 
-	must(pipe(ready));
-	pid = must(fork());
 	if (!pid) {
 		/* before the device, which is closed first */
 		int faults = userfault_open();
@@ -216,11 +214,10 @@ static void kept(bool calls, bool exits)
 		check(request(VIRTIO_BLK_T_FLUSH, 0, 0) == VIRTIO_BLK_S_OK);
 		read_waits(faults);
 		if (calls)
-			check(!pthread_create(&thread, NULL, ask_base, &ready[1]));
-		killed_ready(ready[1], exits);
+			check(!pthread_create(&thread, NULL, ask_base, &ready));
+		killed_ready(ready, exits);
 	}
-	close(ready[1]);
-	check(killed_is_gone(pid, ready[0], exits, SHORTLY_MS));
+	check(killed_is_gone(pid, ready, exits, SHORTLY_MS));
 	/* and who comes next has a disk that works */
 	start_disk();
 	fill(1);
