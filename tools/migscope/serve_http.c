@@ -14,9 +14,11 @@
 #include <microhttpd.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -28,18 +30,28 @@
 #define FRESH_S			0.2	/* a sample as old as this is good enough for the next scrape */
 #define STALE_S			5	/* without scrapes we look as often: VMs come and go */
 #define BUSY_S			0.9	/* and while a migration goes on: its duration is as exact */
+#define BEHIND_MAX		(64 * 1024 * 1024)	/* bytes of answers that only slow readers still hold */
 
 struct connection {
 	int fd;			/* -1: free */
 	double since;		/* when its last request came, or was answered */
+	__u64 reads;		/* the number of the answer that is sent there; 0: none of a sample */
 };
 
 enum format { CLASSIC, OPENMETRICS, JSON, LIVE, FORMATS };
 
+/* What was rendered: there until the last who reads it has it, or is cut off. */
+struct text {
+	atomic_size_t *held;	/* the server's sum of them, bytes */
+	size_t len;
+	char *data;
+};
+
 /* An answer that was rendered, and the number of the sample that it shows. */
 struct answer {
 	struct MHD_Response *response;
-	__u64 sample;
+	size_t len;
+	__u64 sample, number;
 };
 
 struct server {
@@ -54,6 +66,8 @@ struct server {
 	int err;		/* of the last sample */
 	__u64 samples;		/* taken so far */
 	struct answer answer[FORMATS];
+	__u64 answers;		/* rendered so far */
+	atomic_size_t held;	/* bytes of all that are still there */
 	struct metric_self self;
 	double sample_seconds;
 
@@ -143,8 +157,79 @@ static int render(struct server *s, enum format format, char **text, size_t *len
 	return 0;
 }
 
+static void free_text(void *arg)
+{
+	struct text *t = arg;
+
+	atomic_fetch_sub(t->held, t->len);
+	munmap(t->data, t->len);
+	free(t);
+}
+
+/*
+ * Keeps @text, @len bytes, in a mapping of its own: what is between answers that some read for
+ * long would be lost to the heap.
+ */
+static struct MHD_Response *response_of(struct server *s, const char *text, size_t len)
+{
+	struct text *t = malloc(sizeof(*t));
+	struct MHD_Response *r;
+	char *data;
+
+	if (!t)
+		return NULL;
+	data = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (data == MAP_FAILED) {
+		free(t);
+		return NULL;
+	}
+	memcpy(data, text, len);
+	*t = (struct text){ &s->held, len, data };
+	atomic_fetch_add(&s->held, len);
+	r = MHD_create_response_from_buffer_with_free_callback_cls(len, data, free_text, t);
+	if (!r)
+		free_text(t);
+	return r;
+}
+
+/* With the lock held: is it the number of an answer that others get, too? */
+static bool is_current(const struct server *s, __u64 number)
+{
+	for (int i = 0; i < FORMATS; i++)
+		if (s->answer[i].response && s->answer[i].number == number)
+			return true;
+	return false;
+}
+
+/*
+ * With the lock held: who stopped to read keeps an answer that nobody else will get. Beyond
+ * BEHIND_MAX the readers of the oldest of these are cut off. One answer at a time: with each
+ * sample not more than one comes for each format.
+ */
+static void cut_off_oldest(struct server *s)
+{
+	size_t current = 0;
+	__u64 oldest = 0;
+
+	for (int i = 0; i < FORMATS; i++)
+		current += s->answer[i].response ? s->answer[i].len : 0;
+	if (atomic_load(&s->held) <= current + BEHIND_MAX)
+		return;
+	pthread_mutex_lock(&s->connections_lock);
+	for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+		__u64 reads = s->connection[i].reads;
+
+		if (reads && (!oldest || reads < oldest) && !is_current(s, reads))
+			oldest = reads;
+	}
+	for (size_t i = 0; oldest && i < CONNECTIONS_MAX; i++)
+		if (s->connection[i].reads == oldest)
+			shutdown(s->connection[i].fd, SHUT_RDWR);
+	pthread_mutex_unlock(&s->connections_lock);
+}
+
 /* With the lock held: the rendered sample; all who ask for the same share one. */
-static struct MHD_Response *answer(struct server *s, enum format format)
+static const struct answer *answer(struct server *s, enum format format)
 {
 	static const char *const type[FORMATS] = {
 		[CLASSIC] = "text/plain; version=0.0.4; charset=utf-8",
@@ -157,26 +242,50 @@ static struct MHD_Response *answer(struct server *s, enum format format)
 	size_t len;
 
 	if (a->response && a->sample == s->samples)
-		return a->response;
+		return a;
 	if (render(s, format, &text, &len)) {
 		free(text);
 		return NULL;
 	}
 	if (a->response)
 		MHD_destroy_response(a->response);
-	a->response = MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE);
-	if (!a->response) {
-		free(text);
+	*a = (struct answer){ response_of(s, text, len), len, s->samples, ++s->answers };
+	free(text);
+	if (!a->response)
 		return NULL;
-	}
-	a->sample = s->samples;
+	cut_off_oldest(s);
 	MHD_add_response_header(a->response, MHD_HTTP_HEADER_CONTENT_TYPE, type[format]);
 	MHD_add_response_header(a->response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 	MHD_add_response_header(a->response, MHD_HTTP_HEADER_VARY, "Accept");
-	return a->response;
+	return a;
 }
 
 /* --- HTTP */
+
+static struct connection *connection_of(struct server *s, struct MHD_Connection *c)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+	for (size_t i = 0; info && i < CONNECTIONS_MAX; i++)
+		if (s->connection[i].fd == info->connect_fd)
+			return &s->connection[i];
+	return NULL;
+}
+
+/* A request came there, is being answered by @reads, or was answered. */
+static void note_connection(struct server *s, struct MHD_Connection *c, __u64 reads)
+{
+	struct connection *known;
+
+	pthread_mutex_lock(&s->connections_lock);
+	known = connection_of(s, c);
+	if (known) {
+		known->since = clock_seconds(CLOCK_MONOTONIC);
+		known->reads = reads;
+	}
+	pthread_mutex_unlock(&s->connections_lock);
+}
 
 static enum MHD_Result say(struct MHD_Connection *c, unsigned int status, const char *text)
 {
@@ -196,18 +305,21 @@ static enum MHD_Result say(struct MHD_Connection *c, unsigned int status, const 
 
 static enum MHD_Result say_sample(struct server *s, struct MHD_Connection *c, enum format format)
 {
-	struct MHD_Response *r = NULL;
-	enum MHD_Result ret;
+	const struct answer *a = NULL;
+	enum MHD_Result ret = MHD_NO;
 	int err;
 
 	pthread_mutex_lock(&s->lock);
 	err = sample(s, FRESH_S);
 	if (!err)
-		r = answer(s, format);
+		a = answer(s, format);
 	/* MHD counts who uses it: it may be replaced while it is sent */
-	ret = r ? MHD_queue_response(c, MHD_HTTP_OK, r) : MHD_NO;
+	if (a) {
+		ret = MHD_queue_response(c, MHD_HTTP_OK, a->response);
+		note_connection(s, c, a->number);
+	}
 	pthread_mutex_unlock(&s->lock);
-	if (!r)
+	if (!a)
 		return say(c, MHD_HTTP_SERVICE_UNAVAILABLE, err == -ENODEV ?
 			   "nothing is attached yet\n" : "no sample could be taken\n");
 	return ret;
@@ -256,24 +368,12 @@ static enum format wanted_format(struct MHD_Connection *c)
 	return accept_openmetrics(accept) ? OPENMETRICS : CLASSIC;
 }
 
-static struct connection *connection_of(struct server *s, struct MHD_Connection *c)
-{
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
-
-	for (size_t i = 0; info && i < CONNECTIONS_MAX; i++)
-		if (s->connection[i].fd == info->connect_fd)
-			return &s->connection[i];
-	return NULL;
-}
-
 /* Called by MHD's one thread. */
 static enum MHD_Result handle(void *arg, struct MHD_Connection *c, const char *url,
 			      const char *method, const char *version, const char *upload,
 			      size_t *upload_size, void **context)
 {
 	const struct web_file *file;
-	struct connection *known;
 	struct server *s = arg;
 
 	(void)version;
@@ -281,11 +381,7 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *c, const char *u
 	/* the first call is for the headers alone */
 	if (!*context) {
 		*context = s;
-		pthread_mutex_lock(&s->connections_lock);
-		known = connection_of(s, c);
-		if (known)
-			known->since = clock_seconds(CLOCK_MONOTONIC);
-		pthread_mutex_unlock(&s->connections_lock);
+		note_connection(s, c, 0);
 		return MHD_YES;
 	}
 	/* a body is nothing that we want: it is read away */
@@ -313,17 +409,10 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *c, const char *u
 static void answered(void *arg, struct MHD_Connection *c, void **context,
 		     enum MHD_RequestTerminationCode why)
 {
-	struct server *s = arg;
-	struct connection *known;
-
 	(void)context;
 	(void)why;
-	pthread_mutex_lock(&s->connections_lock);
-	known = connection_of(s, c);
 	/* the next request may dribble in as well; who asks for nothing is MHD's business */
-	if (known)
-		known->since = clock_seconds(CLOCK_MONOTONIC);
-	pthread_mutex_unlock(&s->connections_lock);
+	note_connection(arg, c, 0);
 }
 
 static void connected(void *arg, struct MHD_Connection *c, void **context,
@@ -344,6 +433,7 @@ static void connected(void *arg, struct MHD_Connection *c, void **context,
 		known->fd = begins ? info->connect_fd : -1;
 		/* a header that dribbles in counts as well */
 		known->since = begins ? clock_seconds(CLOCK_MONOTONIC) : 0;
+		known->reads = 0;
 		break;
 	}
 	pthread_mutex_unlock(&s->connections_lock);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * serve_load [VMS [VCPUS [SCRAPES [devices]]]] - what a scrape of a large host takes
+ * serve_load [VMS [VCPUS [SCRAPES [devices|stalled]]]] - what a scrape of a large host takes
  *
  * The process of migscope serve that answers HTTP, as it is, over the maps of programs that
  * are attached. As many VMs and rings as asked for are put into these, each with a process
@@ -12,8 +12,11 @@
  * end of the answer, the walk over the maps, /proc, the exposition and HTTP; its memory is the
  * most that it ever had.
  *
+ * stalled is devices, and each scrape has another beside it that asks and reads nothing.
+ *
  * Exit status: 0; 1 if something failed, or if without devices half of the scrapes take more
- * than 20 ms of CPU, or the process more than 30 MiB: that is what is meant for VMs.
+ * than 20 ms of CPU, or the process more than 30 MiB: that is what is meant for VMs; or with
+ * stalled more than 160 MiB: as much as with devices, 64 MiB for who does not read, and some.
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -36,11 +39,10 @@
 
 #define TARGET_CPU_MS	20
 #define TARGET_MIB	30
+#define STALLED_MIB	160
 #define KEEP_S		1		/* what ended stays visible; the next sample but a few forgets it */
 #define BETWEEN_NS	300000000	/* what is as fresh as 0.2 s would be scraped again */
 #define FIRST_ID	(1ULL << 40)	/* ids far from those that the programs give */
-
-volatile sig_atomic_t ms_stop;
 
 void ms_error(const char *fmt, ...)
 {
@@ -115,10 +117,12 @@ static void fill(struct ms_time_hist *h, unsigned int round)
 
 static struct ms_owner owner_of(pid_t pid, bool ended)
 {
-	struct ms_owner owner = { .tgid = pid, .seen_ns = 1, .comm = "load" };
+	__u64 now = now_ns(CLOCK_MONOTONIC);
+	/* what is not older than a second is not looked for on the bus: these never are */
+	struct ms_owner owner = { .tgid = pid, .seen_ns = 2 * now, .checked_ns = now, .comm = "load" };
 
 	if (ended)
-		owner.died_ns = now_ns(CLOCK_MONOTONIC);
+		owner.died_ns = now;
 	return owner;
 }
 
@@ -129,7 +133,8 @@ static void write_devices(struct bpf_host *host, __u64 id, pid_t pid, unsigned i
 				      .evictions = round, .entries = 1000, .limit = 2048 };
 	struct ms_vfio vfio = { .owner = owner_of(pid, ended), .iommu = id, .pinned = 1000, .avail = 60000,
 				.maps = 5000, .limit = 65535, .runs = round,
-				.knows = MS_VFIO_KNOWS_AVAIL | MS_VFIO_KNOWS_MAPS | MS_VFIO_KNOWS_SCOPE };
+				.knows = MS_VFIO_KNOWS_AVAIL | MS_VFIO_KNOWS_MAPS | MS_VFIO_KNOWS_SCOPE |
+					 MS_VFIO_KNOWS_PINNED };
 	static struct ms_vdpa vdpa;
 
 	fill(&iotlb.service, round);
@@ -139,7 +144,7 @@ static void write_devices(struct bpf_host *host, __u64 id, pid_t pid, unsigned i
 	}
 	vdpa = (struct ms_vdpa){ .owner = owner_of(pid, ended), .vdev = id, .kicks = 100ULL * round,
 				 .callbacks = 100ULL * round, .mapped_pages = 1000, .runs = 10,
-				 .pinned_pages = 1000, .number = id % 100000 };
+				 .pinned_pages = 1000, .knows_pinned = 1, .number = id % 100000 };
 	snprintf(vdpa.name, sizeof(vdpa.name), "vdpa%llu", id % 100000);
 	/* a driver asks for about half of what can be asked for */
 	for (int op = 0; op < MS_VDPA_OPS; op += 2) {
@@ -164,7 +169,7 @@ static void write_vm(__u64 id, pid_t pid, unsigned int round, bool ended)
 {
 	struct bpf_host *host = load.host;
 	int vcpus = load.vcpus;
-	struct ms_vm vm = { .kvm = id << 16, .tgid = pid, .ring_bytes = 65536, .comm = "load", .seen_ns = 1 };
+	struct ms_vm vm = { .kvm = id << 16, .tgid = pid, .ring_bytes = 65536, .comm = "load", .checked_ns = now_ns(CLOCK_MONOTONIC) };
 	struct ms_ring_vm sums = { .rings = vcpus, .size = 4096, .soft_limit = 4032, .resets = round,
 				   .reset_events = (__u64)round * vcpus, .reset_entries = 1000ULL * round };
 	struct ms_log_vm log = { 0 };
@@ -247,19 +252,29 @@ static pid_t start_server(const struct ms_opts *opts, int listener, int sock[2])
 	_exit(serve_http(listener, sock[1], &o));
 }
 
-/* The answer to a request for metrics, malloc'ed. */
-static char *scrape(const struct sockaddr_in *at, size_t *len)
+/* A connection on which metrics were asked for. */
+static int ask(const struct sockaddr_in *at)
 {
 	static const char request[] =
 		"GET /metrics HTTP/1.1\r\nHost: here\r\nConnection: close\r\n"
 		"Accept: application/openmetrics-text; version=1.0.0\r\n\r\n";
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || connect(fd, (const struct sockaddr *)at, sizeof(*at)) ||
+	    write(fd, request, sizeof(request) - 1) != sizeof(request) - 1)
+		err(EXIT_FAILURE, "no scrape");
+	return fd;
+}
+
+/* The answer to a request for metrics, malloc'ed. */
+static char *scrape(const struct sockaddr_in *at, size_t *len)
+{
 	size_t room = 1 << 20;
 	char *text = malloc(room);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int fd = ask(at);
 	ssize_t got = 1;
 
-	if (!text || fd < 0 || connect(fd, (const struct sockaddr *)at, sizeof(*at)) ||
-	    write(fd, request, sizeof(request) - 1) != sizeof(request) - 1)
+	if (!text)
 		err(EXIT_FAILURE, "no scrape");
 	for (*len = 0; got > 0; *len += got) {
 		if (room - *len < 65536)
@@ -305,7 +320,8 @@ int main(int argc, char **argv)
 {
 	int vms = argc > 1 ? atoi(argv[1]) : 200, vcpus = argc > 2 ? atoi(argv[2]) : 16;
 	int scrapes = argc > 3 ? atoi(argv[3]) : 50, churn = vms / 20, sock[2], listener;
-	bool with_devices = argc > 4 && !strcmp(argv[4], "devices");
+	bool stalled = argc > 4 && !strcmp(argv[4], "stalled");
+	bool with_devices = stalled || (argc > 4 && !strcmp(argv[4], "devices"));
 	unsigned long series = 0, buckets = 0, devices = 0, live = 0;
 	struct timespec between = { .tv_nsec = BETWEEN_NS };
 	double *cpu = calloc(scrapes, sizeof(*cpu)), mid, mib;
@@ -319,7 +335,7 @@ int main(int argc, char **argv)
 	char there, *text;
 
 	if (vms < 1 || vcpus < 1 || scrapes < 1 || !cpu || !owner)
-		errx(EXIT_FAILURE, "serve_load [VMS [VCPUS [SCRAPES [devices]]]]");
+		errx(EXIT_FAILURE, "serve_load [VMS [VCPUS [SCRAPES [devices|stalled]]]]");
 	listener = listen_here(&at);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock))
 		err(EXIT_FAILURE, "socketpair");
@@ -357,6 +373,9 @@ int main(int argc, char **argv)
 		nanosleep(&between, NULL);
 		before = now_ns(clock);
 		text = scrape(&at, &len);
+		/* it lasts as long as we do, and is never read */
+		if (stalled)
+			ask(&at);
 		cpu[s] = (now_ns(clock) - before) / 1e6;
 		series = lines(text, "migscope_");
 		for (const char *p = text; (p = strstr(p, "_bucket{")); p++)
@@ -378,6 +397,8 @@ int main(int argc, char **argv)
 	       "\"scrape_cpu_ms\":%.2f,\"scrape_cpu_ms_most\":%.2f,\"resident_mib\":%.1f}\n", vms, vcpus, devices,
 	       series, buckets, len, mid, cpu[scrapes - 1], mib);
 	bpf_host_close(host);
+	if (stalled && mib > STALLED_MIB)
+		errx(EXIT_FAILURE, "meant were at most %d MiB with readers that stalled", STALLED_MIB);
 	if (with_devices || (mid <= TARGET_CPU_MS && mib <= TARGET_MIB))
 		return EXIT_SUCCESS;
 	fprintf(stderr, "serve_load: meant were at most %d ms of CPU and %d MiB\n", TARGET_CPU_MS, TARGET_MIB);
