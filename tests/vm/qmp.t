@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: host needs=root,kvm,bpf,qemu else=6.12 timeout=900
+# migscope: host needs=root,kvm,bpf,qemu else=6.12,long timeout=900
 #
 # --qmp: QEMU's own figures beside ours, from a real one; its sampled dirty rate where
 # nothing is migrated; monitors that are busy, are none, or go away.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: host needs=root,kvm,bpf else=6.12 timeout=900
+# migscope: host needs=root,kvm,bpf else=6.12,long timeout=900
 #
 # migscope record: a known workload's bill, and how a recording ends.
 . "${0%/*}/../tap.sh"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: host needs=root,kvm,bpf else=6.12 timeout=900
+# migscope: host needs=root,kvm,bpf else=6.12,long timeout=900
 #
 # The fleet's Prometheus as we ship it, but for the hosts that it scrapes and the store that
 # it writes to: what migscope counted arrives there. The store is another Prometheus.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: host needs=root,kvm,bpf else=6.12 timeout=900
+# migscope: host needs=root,kvm,bpf else=6.12,long timeout=900
 #
 # migscope serve --pin: what was counted outlives the process, and what happens while none
 # runs is counted as well. Two migscopes at once do not disturb each other.

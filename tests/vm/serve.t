@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: host needs=root,kvm,bpf else=6.12 timeout=900
+# migscope: host needs=root,kvm,bpf else=6.12,long timeout=900
 #
 # migscope serve: the numbers of a known workload, what it stands, who it is, how it ends.
 . "${0%/*}/../tap.sh"

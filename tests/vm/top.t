@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: host needs=root,kvm,bpf else=6.12 timeout=900
+# migscope: host needs=root,kvm,bpf else=6.12,long timeout=900
 #
 # migscope top on a terminal, that of tmux: keys, sizes, VMs that come and go, its end.
 . "${0%/*}/../tap.sh"

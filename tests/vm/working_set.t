@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: host needs=root,kvm,bpf else=6.12 timeout=900
+# migscope: host needs=root,kvm,bpf else=6.12,long timeout=900
 #
 # --working-set: which pages are dirtied again, of workloads whose pages are known; its
 # bounds; and that it costs nothing when nobody asks.
