@@ -11,14 +11,16 @@
 
 #define CMDLINE_MAX	65536
 #define BASE_MAX	64	/* bytes of a name before `#n` */
-#define OWNER_KEEP_S	1800	/* longer than a device is kept that ended */
+#define KEEP_S		1800	/* longer than a VM or a device is kept that ended */
 
 struct known {
 	__u64 id;			/* of the VM; 0: a process that holds devices, without a VM so far */
 	__u32 tgid;
 	__u64 start_boottime;
-	time_t used;			/* when a device's owner was asked for last; 0: never */
-	double gone;			/* CLOCK_MONOTONIC, s: when it was found gone; 0: it is alive */
+	/* CLOCK_MONOTONIC, s */
+	double seen;			/* when the VM, or a device's owner, was asked for last */
+	double used;			/* when a device's owner was; 0: never */
+	double gone;			/* when it was found gone; 0: it is alive */
 	char base[BASE_MAX];
 	char uuid[MODEL_UUID_LEN];
 	unsigned int nth;		/* 1: no suffix */
@@ -312,13 +314,16 @@ static struct known *find_owner(struct vm_names *names, __u32 tgid, __u64 start_
 	return NULL;
 }
 
-/* Processes without a VM that ended, and whose devices are forgotten. */
-static void drop_owners(struct vm_names *names)
+/*
+ * Who is no longer among what is sampled: processes without a VM whose devices are forgotten,
+ * and VMs that made room for others before their end was looked at.
+ */
+static void drop_unseen(struct vm_names *names)
 {
-	time_t now = time(NULL);
+	double now = monotonic();
 
 	for (size_t i = 0; i < names->n;)
-		if (!names->known[i].id && !names->known[i].alive && now - names->known[i].used > OWNER_KEEP_S)
+		if (now - names->known[i].seen > KEEP_S)
 			names->known[i] = names->known[--names->n];
 		else
 			i++;
@@ -331,7 +336,7 @@ static struct known *add(struct vm_names *names, __u64 id, __u32 tgid, __u64 sta
 	struct known *k;
 	char *cmdline;
 
-	drop_owners(names);
+	drop_unseen(names);
 	if (names->n == names->room) {
 		size_t room = names->room ? 2 * names->room : 16;
 		struct known *more = realloc(names->known, room * sizeof(*more));
@@ -346,6 +351,7 @@ static struct known *add(struct vm_names *names, __u64 id, __u32 tgid, __u64 sta
 	k->id = id;
 	k->tgid = tgid;
 	k->start_boottime = start_boottime;
+	k->seen = monotonic();
 	cmdline = malloc(CMDLINE_MAX);
 	if (cmdline && names->pids && owner_alive(tgid, start_boottime, NULL))
 		vm_names_parse(cmdline, read_cmdline(tgid, cmdline, CMDLINE_MAX),
@@ -392,6 +398,7 @@ void vm_names_set(struct vm_names *names, struct model_vm *vm)
 	if (!k)
 		return;
 	k->alive = vm->alive;
+	k->seen = monotonic();
 	put_name(k, vm->name);
 	memcpy(vm->uuid, k->uuid, sizeof(vm->uuid));
 }
@@ -413,7 +420,7 @@ bool vm_names_owner(struct vm_names *names, const struct ms_owner *owner, char *
 		k->gone = 0;
 	else if (!k->gone)
 		k->gone = monotonic();
-	k->used = time(NULL);
+	k->used = k->seen = monotonic();
 	put_name(k, name);
 	return runs;
 }
@@ -465,7 +472,7 @@ void vm_names_forget(struct vm_names *names, __u64 id)
 	struct known *k = find(names, id);
 
 	/* devices of its process go by its name for as long as they are there */
-	if (k && k->used && time(NULL) - k->used <= OWNER_KEEP_S)
+	if (k && k->used && monotonic() - k->used <= KEEP_S)
 		k->id = 0;
 	else if (k)
 		*k = names->known[--names->n];
