@@ -58,8 +58,6 @@ static __always_inline void ms_ring_close(struct ms_ring_vm *v, u64 pushes, bool
 		__sync_fetch_and_add(&v->stalls_unfinished, 1);
 		ms_self_add(MS_SELF_STALLED, -1);
 	}
-	/* last: who reads the sums again has all of it */
-	ms_self_add(MS_SELF_RING_CHANGES, 1);
 }
 
 /* Two that meet in a span's first moment may lose one's peak: the next reset shows it again. */
@@ -143,8 +141,9 @@ static __always_inline struct ms_ring *ms_ring_add(struct kvm_dirty_ring *ring, 
 	if (!bpf_map_update_elem(&ms_rings, &key, &r, BPF_NOEXIST)) {
 		v = ms_ring_vm(r.vm);
 		if (v) {
-			__sync_fetch_and_add(&v->rings, 1);
 			ms_self_add(MS_SELF_RING_CHANGES, 1);
+			__sync_fetch_and_add(&v->rings, 1);
+			ms_self_add(MS_SELF_RING_CHANGED, 1);
 			ms_ring_peak(&r, v, r.used_max);
 		}
 		return bpf_map_lookup_elem(&ms_rings, &key);
@@ -162,9 +161,11 @@ static __always_inline void ms_ring_drop(u64 key, struct ms_ring *r, u32 dirty)
 	u64 pushes = r->pushes + (dirty - r->last_dirty);
 	bool stalled = r->stall_since;
 
+	ms_self_add(MS_SELF_RING_CHANGES, 1);
 	/* of two who find it gone, one counts it */
 	if (!bpf_map_delete_elem(&ms_rings, &key))
 		ms_ring_close(v, pushes, stalled);
+	ms_self_add(MS_SELF_RING_CHANGED, 1);
 }
 
 /* A ring is born: what was at its address is gone. */

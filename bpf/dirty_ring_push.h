@@ -69,8 +69,7 @@ static __always_inline void ms_push_begin(struct ms_push *p, u32 used)
 }
 
 /*
- * What was counted goes to its VM, and the place is @left to others or not. Who adds both up
- * looks before and after at the changes.
+ * What was counted goes to its VM, and the place is @left to others or not.
  */
 static __always_inline void ms_push_fold(struct ms_push *p, u64 left)
 {
@@ -80,7 +79,7 @@ static __always_inline void ms_push_fold(struct ms_push *p, u64 left)
 	if (v)
 		__sync_fetch_and_add(&v->pushes_seen, ms_push_count(p));
 	p->ring = left;
-	ms_self_add(MS_SELF_RING_CHANGES, 1);
+	ms_self_add(MS_SELF_RING_CHANGED, 1);
 }
 
 #endif

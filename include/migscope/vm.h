@@ -61,10 +61,13 @@ enum ms_self {
 	MS_SELF_IOTLB_DEAD,	/* devices of vhost whose end was seen */
 	MS_SELF_VFIO_DEAD,	/* containers of VFIO whose end was seen */
 	MS_SELF_VDPA_DEAD,	/* vDPA devices whose end was seen */
-	MS_SELF_RING_CHANGES,	/* rings that came or went: read twice, it says whether one did meanwhile */
+	MS_SELF_RING_CHANGES,	/* rings that began to come or go: see MS_SELF_RING_CHANGED */
 	MS_SELF_ARGS_UNREAD,	/* arguments of a call that could not be read: its size is not counted */
 	MS_SELF_THREADS_FULL,	/* times a thread's waits did not fit */
 	MS_SELF_MISSED,		/* events at which a program of ours was at work already; from user space */
+	/* Those that have come or gone. What a ring counted moves to its VM in between: what is read
+	 * is of one moment if both were equal before, and none began until after it. */
+	MS_SELF_RING_CHANGED,
 	MS_SELF_COUNT
 };
 

@@ -31,6 +31,11 @@ static void is(const char *what, const char *got, const char *want)
 		fprintf(stderr, "# got: \"%s\", want: \"%s\"\n", got, want);
 }
 
+/* A ring that ends while they are read. */
+static __u64 self[MS_SELF_COUNT];
+static int reads_until_gone;		/* 0: there are no rings at all */
+static struct ms_ring_vm *its_vm;
+
 /* --- a host whose maps are these; a map's descriptor is its place */
 
 static struct map {
@@ -45,6 +50,7 @@ static struct map {
 	{ "ms_vfio_migs", sizeof(struct ms_vfio_mig) },
 	{ "ms_vfios", sizeof(struct ms_vfio) },
 	{ "ms_vm_ids", sizeof(__u64) },
+	{ "ms_ring_vms", sizeof(struct ms_ring_vm) },
 };
 
 static struct map *map_of(const char *name)
@@ -86,6 +92,8 @@ int bpf_host_map(const struct bpf_host *host, const char *name)
 	struct map *m = map_of(name);
 
 	(void)host;
+	if (!strcmp(name, "ms_ring_vms") && !reads_until_gone)
+		return -ENOENT;
 	return m ? m - map : -ENOENT;
 }
 
@@ -138,8 +146,7 @@ int bpf_map_delete_elem(int fd, const void *key)
 bool bpf_host_has(const struct bpf_host *host, const char *probe)
 {
 	(void)host;
-	(void)probe;
-	return true;
+	return strcmp(probe, "ring_push");
 }
 
 bool bpf_host_asked(const struct bpf_host *host, const char *source)
@@ -182,19 +189,34 @@ long bpf_host_found(struct bpf_host *host, void **data, __u64 *changes)
 	return -ENOENT;
 }
 
+/* --- rings */
+
+/* What is read of rings: none is there. */
 long bpf_host_read(const struct bpf_host *host, const char *probe, void **data)
 {
 	(void)host;
 	(void)probe;
-	(void)data;
-	return -ENOENT;
+	if (!reads_until_gone)
+		return -ENOENT;
+	*data = malloc(1);
+	if (!--reads_until_gone) {
+		its_vm->pushes += 1000;
+		self[MS_SELF_RING_CHANGED]++;
+		reads_until_gone = 100;
+	}
+	return 0;
 }
 
 __u64 bpf_host_self(const struct bpf_host *host, enum ms_self what)
 {
 	(void)host;
-	(void)what;
-	return 0;
+	return self[what];
+}
+
+__u64 bpf_host_ring_changes(const struct bpf_host *host)
+{
+	(void)host;
+	return self[MS_SELF_RING_CHANGES] == self[MS_SELF_RING_CHANGED] ? self[MS_SELF_RING_CHANGES] : ~0ULL;
 }
 
 static __u64 ends;
@@ -381,9 +403,26 @@ static void vdpa_nobodys(void)
 	is("vringh: and are no VM's", m.devs ? m.dev[0].vm : "", "-");
 }
 
+/* It is among the rings no more, and not yet in its VM's sum. */
+static void ring_between(void)
+{
+	struct ms_vm *vm;
+
+	begin();
+	vm = put("ms_vms", 1);
+	vm->tgid = getpid();
+	its_vm = put("ms_ring_vms", 1);
+	reads_until_gone = 2;
+	self[MS_SELF_RING_CHANGES]++;
+	point(sample(0) && m.vms == 1 && m.vm[0].has_ring, "a ring that ends: its VM is there");
+	point(m.vms && m.vm[0].ring.pushes == 1000, "a ring that ends: what it counted is not missed while it moves");
+	reads_until_gone = 0;
+}
+
 int main(void)
 {
 	kinds_of_threads();
+	ring_between();
 	ends_unseen();
 	fullest();
 	migration_states();

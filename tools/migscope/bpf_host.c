@@ -181,6 +181,15 @@ __u64 bpf_host_self(const struct bpf_host *host, enum ms_self what)
 	return n;
 }
 
+__u64 bpf_host_ring_changes(const struct bpf_host *host)
+{
+	/* in this order: equal, they were so when the second was read */
+	__u64 done = bpf_host_self(host, MS_SELF_RING_CHANGED);
+	__u64 begun = bpf_host_self(host, MS_SELF_RING_CHANGES);
+
+	return begun == done ? begun : ~0ULL;
+}
+
 __u64 host_missed(const struct bpf_host *host, size_t i)
 {
 	struct bpf_prog_info info = { 0 };
@@ -257,7 +266,7 @@ int bpf_host_discover(struct bpf_host *host)
 			free(found);
 			found = NULL;
 		}
-	host->found_changes = bpf_host_self(host, MS_SELF_RING_CHANGES);
+	host->found_changes = bpf_host_ring_changes(host);
 	len = bpf_host_read(host, "vm_files", &found);
 	if (len < 0)
 		return len;

@@ -52,13 +52,19 @@ int bpf_host_discover(struct bpf_host *host);
 
 /*
  * The records of rings (struct ms_ring_now) that the last bpf_host_discover() met, once;
- * *@data is the caller's, to be freed. *@changes is MS_SELF_RING_CHANGES before that walk.
+ * *@data is the caller's, to be freed. *@changes is bpf_host_ring_changes() before that walk.
  * Their length in bytes; -ENOENT: it looked at no file, or somebody has asked already.
  */
 long bpf_host_found(struct bpf_host *host, void **data, __u64 *changes);
 
 /* One of our own counters; 0 where there are none. */
 __u64 bpf_host_self(const struct bpf_host *host, enum ms_self what);
+
+/*
+ * MS_SELF_RING_CHANGES if no ring is about to come or go, else what it never is. What is read
+ * between this and a look that says the same is of one moment.
+ */
+__u64 bpf_host_ring_changes(const struct bpf_host *host);
 
 /*
  * Brings MS_SELF_MISSED up to date: the kernel counts for each program. By whoever attached them

@@ -217,7 +217,7 @@ static struct ms_push *read_exact(const struct rings *r)
 
 	do {
 		free(push);
-		before = bpf_host_self(r->host, MS_SELF_RING_CHANGES);
+		before = bpf_host_ring_changes(r->host);
 		push = read_pushes(r->host);
 		for (size_t i = 0; i < r->m->vms; i++)
 			r->m->vm[i].pushes_exact = bpf_map_lookup_elem(fd, &r->m->vm[i].id, &sum) ?
@@ -278,7 +278,7 @@ static long read_consistent(struct bpf_host *host, struct model *m, struct ms_ri
 	for (int try = 0;; try++) {
 		n = try ? -ENOENT : found_rings(host, now, &before);
 		if (n < 0) {
-			before = bpf_host_self(host, MS_SELF_RING_CHANGES);
+			before = bpf_host_ring_changes(host);
 			n = read_rings(host, now);
 		}
 		read_vms(fd, m);
