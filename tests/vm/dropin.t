@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,debug timeout=300 long
+# migscope: vm=6.12,debug timeout=900 long
 #
 # Every module of ours that the base has, too: modprobe finds ours, ours is what is
 # in the kernel, and the base's modules on top of it do their work.

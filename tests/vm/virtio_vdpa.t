@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,debug timeout=900
+# migscope: vm=6.12,debug timeout=1800
 #
 # Our virtio_vdpa: the kernel's own network and disk drivers on simulated vDPA devices.
 . "${0%/*}/../tap.sh"
