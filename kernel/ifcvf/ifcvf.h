@@ -106,6 +106,7 @@ void ifcvf_irq_free(struct ifcvf *vf);
 void ifcvf_irq_synchronize(struct ifcvf *vf);
 void ifcvf_irq_set_queue(struct ifcvf *vf, u16 index, const struct vdpa_callback *cb);
 void ifcvf_irq_set_config(struct ifcvf *vf, const struct vdpa_callback *cb);
+void ifcvf_irq_call_queue(struct ifcvf *vf, u16 index);
 int ifcvf_irq_of_queue(struct ifcvf *vf, u16 index);
 
 /* ops.c */

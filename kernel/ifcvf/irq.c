@@ -75,6 +75,12 @@ void ifcvf_irq_set_config(struct ifcvf *vf, const struct vdpa_callback *cb)
 	callback_set(vf, &vf->config_cb, cb, 0);
 }
 
+/* As if the function had told of it. */
+void ifcvf_irq_call_queue(struct ifcvf *vf, u16 index)
+{
+	call(vf, &vf->vqs[index].cb);
+}
+
 /* Only one that nobody shares can be handed to a guest as it is. */
 int ifcvf_irq_of_queue(struct ifcvf *vf, u16 index)
 {

@@ -87,10 +87,21 @@ static void ifcvf_set_vq_ready(struct vdpa_device *vdpa, u16 index, bool ready)
 
 	if (!vq)
 		return;
-	if (ready && !vq->started)
-		ready = !ifcvf_hw_queue_start(vf, index);
-	/* it neither rings nor calls back any more, and stops with the next reset */
-	WRITE_ONCE(vq->ready, ready);
+	/* not ready it neither rings nor calls back; it stops with the next reset */
+	if (!ready || vq->ready) {
+		WRITE_ONCE(vq->ready, ready);
+		return;
+	}
+	/* first: what the function takes at once, it tells of once */
+	WRITE_ONCE(vq->ready, true);
+	if (!vq->started) {
+		if (ifcvf_hw_queue_start(vf, index))
+			WRITE_ONCE(vq->ready, false);
+		return;
+	}
+	/* what was kicked, or came back, since it was ready last */
+	ifcvf_kick_vq(vdpa, index);
+	ifcvf_irq_call_queue(vf, index);
 }
 
 static bool ifcvf_get_vq_ready(struct vdpa_device *vdpa, u16 index)

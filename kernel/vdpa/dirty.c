@@ -141,7 +141,9 @@ static long page_pin(struct mm_struct *mm, unsigned long addr, unsigned int flag
 	int locked = 1;
 	long got;
 
-	mmap_read_lock(mm);
+	/* who writes to the map of memory may wait for the process, too: see sim_hurry() */
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
 	got = pin_user_pages_remote(mm, addr, 1, FOLL_WRITE | flags, page, &locked);
 	if (locked)
 		mmap_read_unlock(mm);

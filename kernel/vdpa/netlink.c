@@ -3,6 +3,7 @@
  * The vdpa netlink family: management devices, and the devices that are made
  * and deleted through them.
  */
+#include <linux/delay.h>
 #include <linux/etherdevice.h>
 #include <linux/module.h>
 #include <linux/unaligned.h>
@@ -344,12 +345,37 @@ static int config_fill_locked(struct answer *answer, struct vdpa_device *vdev)
 				     blk_config_put(answer->skb, vdev, features);
 }
 
+/*
+ * Who changes a device's state has cf_lock for as long as the device takes, and one that is
+ * at a process's memory takes as long as that process likes. Here vdpa_lock is held, and
+ * genetlink's own: to wait would be for all, also for who takes the device away.
+ */
+#define CONFIG_TRIES	100
+#define CONFIG_WAIT_MS	10
+
+static int config_hold(struct vdpa_device *vdev, int (*trylock)(struct rw_semaphore *sem),
+		       struct netlink_ext_ack *extack)
+{
+	unsigned int try;
+
+	for (try = 0; !trylock(&vdev->cf_lock); try++) {
+		if (try == CONFIG_TRIES || fatal_signal_pending(current)) {
+			NL_SET_ERR_MSG_MOD(extack, "the device is being set up or reset");
+			return -EBUSY;
+		}
+		msleep(CONFIG_WAIT_MS);
+	}
+	return 0;
+}
+
 static int config_fill(struct answer *answer, void *what)
 {
 	struct vdpa_device *vdev = what;
 	int err;
 
-	down_read(&vdev->cf_lock);
+	err = config_hold(vdev, down_read_trylock, answer->extack);
+	if (err)
+		return err;
 	err = config_fill_locked(answer, vdev);
 	up_read(&vdev->cf_lock);
 	return err;
@@ -395,7 +421,9 @@ static int stats_fill(struct answer *answer, void *what)
 	err = device_put_id(answer->skb, vdev, id);
 	if (err)
 		return err;
-	down_read(&vdev->cf_lock);
+	err = config_hold(vdev, down_read_trylock, answer->extack);
+	if (err)
+		return err;
 	err = stats_fill_locked(answer, vdev);
 	up_read(&vdev->cf_lock);
 	return err;
@@ -666,7 +694,9 @@ static int mac_change(struct genl_info *info, struct vdpa_device *vdev)
 		NL_SET_ERR_MSG_ATTR(info->extack, mac, "not an address of a station");
 		return -EINVAL;
 	}
-	down_write(&vdev->cf_lock);
+	err = config_hold(vdev, down_write_trylock, info->extack);
+	if (err)
+		return err;
 	err = vdev->mdev->ops->dev_set_attr(vdev->mdev, vdev, &config);
 	up_write(&vdev->cf_lock);
 	return err;

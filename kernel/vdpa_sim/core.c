@@ -144,8 +144,8 @@ EXPORT_SYMBOL_GPL(vdpasim_lock);
  * vdpasim_retire - the device is about to be taken away from a process
  * @sim: the device, which somebody may have
  *
- * It is suspended, and does not wait for the process's memory any more. The kernel's own
- * drivers wait for what they asked for before they let go.
+ * It begins nothing any more, whatever the process says, and does not wait for its memory. The
+ * kernel's own drivers wait for what they asked for before they let go.
  */
 void vdpasim_retire(struct vdpasim *sim)
 {
@@ -153,7 +153,7 @@ void vdpasim_retire(struct vdpasim *sim)
 	if (sim_serves_kernel(sim))
 		return;
 	sim_lock_hurried(sim);
-	WRITE_ONCE(sim->suspended, true);
+	sim->retired = true;
 	mutex_unlock(&sim->mutex);
 }
 EXPORT_SYMBOL_GPL(vdpasim_retire);
@@ -173,7 +173,8 @@ static void sim_work(struct kthread_work *work)
 	bool more = false;
 
 	mutex_lock(&sim->mutex);
-	if (!vdpasim_is_started(sim) || sim->suspended || READ_ONCE(sim->hurried))
+	if (!vdpasim_is_started(sim) || sim->suspended || sim->retired ||
+	    READ_ONCE(sim->hurried))
 		goto out;
 	if (sim->mm) {
 		/* its process may be gone: then nobody waits for us */

@@ -98,6 +98,7 @@ struct vdpasim {
 	u64 features;
 	u8 status;
 	bool suspended;
+	bool retired;		/* it is being taken away: nothing begins any more */
 	/* whose addresses they are, where they are user addresses */
 	struct mm_struct *mm;
 

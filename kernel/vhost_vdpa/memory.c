@@ -188,7 +188,8 @@ static int collect_files(struct vhost_vdpa *v, struct vhost_vdpa_runs *runs, u64
 	u64 done, part;
 	int err = 0;
 
-	mmap_read_lock(mm);
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
 	for (done = 0; done < size && !err; done += part) {
 		vma = vma_lookup(mm, uaddr + done);
 		if (!vma) {

@@ -307,7 +307,8 @@ static int message_handle(struct vhost_vdpa *v, u32 asid, const struct vhost_iot
 {
 	struct vhost_vdpa_as *as;
 
-	if (vhost_dev_check_owner(&v->vhost))
+	/* a kernel thread that writes has no memory either, and is no owner for that */
+	if (!v->vhost.mm || vhost_dev_check_owner(&v->vhost))
 		return -EPERM;
 	if (asid >= v->nas || (v->in_batch && asid != v->batch_asid))
 		return -EINVAL;

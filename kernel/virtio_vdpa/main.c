@@ -141,14 +141,15 @@ static struct virtqueue *queue_create(struct virtio_device *virtio, u16 index,
 	if (ops->get_vq_dma_dev)
 		dma_dev = ops->get_vq_dma_dev(vdev, index);
 	if (!most)
-		return NULL;
+		return ERR_PTR(-ENOENT);
 	vq = vring_create_virtqueue_dma(index, most, vdpa_ask(vdev, get_vq_align), virtio, true,
 					most > least, info->ctx,
 					__virtio_test_bit(virtio, VIRTIO_F_NOTIFICATION_DATA) ?
 					queue_kick_with_data : queue_kick,
 					info->callback, info->name, dma_dev);
-	if (vq)
-		vq->num_max = most;
+	if (!vq)
+		return ERR_PTR(-ENOMEM);
+	vq->num_max = most;
 	return vq;
 }
 
@@ -199,8 +200,8 @@ static struct virtqueue *queue_make(struct virtio_device *virtio, u16 index,
 	if (index >= vdev->nvqs || vdpa_ask(vdev, get_vq_ready, index))
 		return ERR_PTR(-ENOENT);
 	vq = queue_create(virtio, index, info);
-	if (!vq)
-		return ERR_PTR(-ENOMEM);
+	if (IS_ERR(vq))
+		return vq;
 	err = queue_start(vdev, vq);
 	if (!err)
 		return vq;

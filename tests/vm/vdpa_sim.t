@@ -122,6 +122,18 @@ waits() {	# the disk, for a page that never comes
 	kill -KILL $pid
 	wait $pid 2>/dev/null
 }
+stuck() {	# and somebody waits for the disk, with its state in his hands
+	local pid
+	"$client" "$(vdpa_node b1)" stuck >"$TAP_TMP/stuck" &
+	pid=$!
+	vdpa_says stuck "$TAP_TMP/stuck"
+	nok "$words: whose state is being set is not shown" vdpa dev config show b1
+	like "$words: it is busy" "$(vdpa dev config show b1 2>&1)" busy
+	ok "$words: the bus goes on" timeout 20 vdpa dev show
+	ok "$words: it is taken away from under him" timeout 20 vdpa dev del b1
+	kill -KILL $pid
+	wait $pid 2>/dev/null
+}
 
 variant() {	# WORDS -p|'' PARAMETER...
 	local words=$1 physical=$2 what
@@ -169,7 +181,11 @@ variant() {	# WORDS -p|'' PARAMETER...
 	bind b1 vhost_vdpa
 	ok "$words: after that, nothing is mapped again" \
 		"$client" ${physical:+"$physical"} "$(vdpa_node b1)" nothing
-	[ -n "$physical" ] || waits
+	if [ -z "$physical" ]; then
+		waits
+		ok "$words: another disk" add b1 blk vhost_vdpa
+		stuck
+	fi
 	vdpa dev del b1 2>/dev/null || :
 	vdpa dev del n1
 	vdpa dev del n2

@@ -247,6 +247,29 @@ void waits(void)
 		pause();
 }
 
+static void *say_again(void *arg)
+{
+	set_status(status());
+	return arg;
+}
+
+/* The same, and a thread that sets the device's state waits for it as well. */
+void stuck(void)
+{
+	pthread_t thread;
+
+	start_disk();
+	read_waits(userfault_open());
+	check(!pthread_create(&thread, NULL, say_again, NULL));
+	/* were anybody to wait for us, then not for ever */
+	alarm(60);
+	usleep(300000);
+	printf("stuck\n");
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
 void waiting(void)
 {
 	for (int late = 0; late < 2; late++) {

@@ -16,6 +16,7 @@
  *   killed	a process that is killed, or exits, while the device waits for a page that only it
  *		would bring, is gone; by user addresses
  *   waits	says "waits" when the device waits for a page that never comes, and stays
+ *   stuck	the same, with a thread that sets the device's state: "stuck"
  *   waiting	what is in a ring before it is started is done, though nobody kicks
  *   hostile	requests that would leave the disk
  *   reset	what was kicked just before a reset is not done after it; maps are kept
@@ -54,7 +55,7 @@ static const struct {
 	{ "suspend", suspend }, { "queue", queue }, { "faults", faults }, { "exact", exact },
 	{ "fragments", in_fragments }, { "too_many", too_many },
 	{ "spaces", spaces }, { "meanwhile", meanwhile }, { "killed", killed },
-	{ "waits", waits }, { "waiting", waiting }, { "unused", unused },
+	{ "waits", waits }, { "stuck", stuck }, { "waiting", waiting }, { "unused", unused },
 	{ "control", control }, { "config", config }, { "loop", loop }, { "left", left },
 };
 

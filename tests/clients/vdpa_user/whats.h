@@ -10,6 +10,7 @@ void unmapped(void);
 void meanwhile(void);
 void killed(void);
 void waits(void);
+void stuck(void);
 void waiting(void);
 void hostile(void);
 void reset(void);
