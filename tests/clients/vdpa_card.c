@@ -218,12 +218,26 @@ static void suite_asks(const char *path)
 	user_close();
 }
 
+/* After @sent frames a queue is switched off and on, as who uses fewer and more queues does. */
+static void switched(unsigned int sent)
+{
+	struct vhost_vring_state off = { TX, 0 };
+
+	ioctl_is("a queue is switched off", VHOST_VDPA_SET_VRING_ENABLE, &off, 0);
+	send_frame(0);
+	equal("it is not rung then", used_within(TX, sent + 1, SHORTLY_MS), false);
+	ring_enable(TX);
+	equal("it is when it is on again", used_within(TX, sent + 1, PATIENCE_MS), true);
+	equal("the frame comes back", frame_is_back(PATIENCE_MS), true);
+}
+
 static void suite_frames(const char *path)
 {
 	card_open(path);
 	equal("memory", map_pages(0, PAGES, VHOST_ACCESS_RW), 0);
 	card_start();
 	equal("frames come back", frames(200), 200);
+	switched(200);
 	set_status(0);
 	card_start();
 	equal("after a reset, with the same memory, too", frames(50), 50);
