@@ -368,17 +368,21 @@ static int config_hold(struct vdpa_device *vdev, int (*trylock)(struct rw_semaph
 	return 0;
 }
 
+static int fill_held(struct answer *answer, struct vdpa_device *vdev,
+		     int (*fill)(struct answer *answer, struct vdpa_device *vdev))
+{
+	int err = config_hold(vdev, down_read_trylock, answer->extack);
+
+	if (!err) {
+		err = fill(answer, vdev);
+		up_read(&vdev->cf_lock);
+	}
+	return err;
+}
+
 static int config_fill(struct answer *answer, void *what)
 {
-	struct vdpa_device *vdev = what;
-	int err;
-
-	err = config_hold(vdev, down_read_trylock, answer->extack);
-	if (err)
-		return err;
-	err = config_fill_locked(answer, vdev);
-	up_read(&vdev->cf_lock);
-	return err;
+	return fill_held(answer, what, config_fill_locked);
 }
 
 static int stats_fill_locked(struct answer *answer, struct vdpa_device *vdev)
@@ -421,12 +425,7 @@ static int stats_fill(struct answer *answer, void *what)
 	err = device_put_id(answer->skb, vdev, id);
 	if (err)
 		return err;
-	err = config_hold(vdev, down_read_trylock, answer->extack);
-	if (err)
-		return err;
-	err = stats_fill_locked(answer, vdev);
-	up_read(&vdev->cf_lock);
-	return err;
+	return fill_held(answer, vdev, stats_fill_locked);
 }
 
 /*
