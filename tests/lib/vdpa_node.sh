@@ -3,7 +3,8 @@
 #
 #	vdpa_node NAME		prints how a process opens the vDPA device NAME of vhost_vdpa:
 #				waits for that file, ten seconds
-#	vdpa_says WORD FILE	waits until a process has written that there, thirty seconds
+#	vdpa_says WORD FILE [SECONDS]	waits until a process has written that there, by default
+#				thirty seconds
 
 vdpa_node() {
 	local node tries
@@ -18,7 +19,7 @@ vdpa_node() {
 
 vdpa_says() {
 	local tries
-	for ((tries = 0; tries < 300; tries++)); do
+	for ((tries = 0; tries < 10 * ${3:-30}; tries++)); do
 		! grep -q "$1" "$2" || return 0
 		sleep 0.1
 	done

@@ -169,7 +169,8 @@ static void write_vm(__u64 id, pid_t pid, unsigned int round, bool ended)
 {
 	struct bpf_host *host = load.host;
 	int vcpus = load.vcpus;
-	struct ms_vm vm = { .kvm = id << 16, .tgid = pid, .ring_bytes = 65536, .comm = "load", .checked_ns = now_ns(CLOCK_MONOTONIC) };
+	struct ms_vm vm = { .kvm = id << 16, .tgid = pid, .ring_bytes = 65536, .comm = "load",
+			    .checked_ns = now_ns(CLOCK_MONOTONIC) };
 	struct ms_ring_vm sums = { .rings = vcpus, .size = 4096, .soft_limit = 4032, .resets = round,
 				   .reset_events = (__u64)round * vcpus, .reset_entries = 1000ULL * round };
 	struct ms_log_vm log = { 0 };
@@ -373,10 +374,10 @@ int main(int argc, char **argv)
 		nanosleep(&between, NULL);
 		before = now_ns(clock);
 		text = scrape(&at, &len);
+		cpu[s] = (now_ns(clock) - before) / 1e6;
 		/* it lasts as long as we do, and is never read */
 		if (stalled)
 			ask(&at);
-		cpu[s] = (now_ns(clock) - before) / 1e6;
 		series = lines(text, "migscope_");
 		for (const char *p = text; (p = strstr(p, "_bucket{")); p++)
 			buckets++;
