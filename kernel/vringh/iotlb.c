@@ -23,11 +23,13 @@
 #include <linux/pagemap.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
+#include <linux/sched/signal.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 #include <trace/events/vhost_iotlb.h>
 #include <vhost_iotlb/window.h>
+#include <vringh/table.h>
 
 #include "ring.h"
 
@@ -66,8 +68,10 @@ struct pass {
 	/* after RING_ABSENT: what is to be fetched */
 	char __user *fault;
 	size_t fault_len;
-	bool fault_write;
 	unsigned int faults;
+	bool fault_write;
+	/* the window of descriptors is good until the lock is released, and none is of a user's */
+	bool descs_good;
 };
 
 static __always_inline void pass_init(struct pass *pass, struct vringh *vrh)
@@ -81,9 +85,10 @@ static __always_inline void pass_begin(struct pass *pass)
 	struct vringh *vrh = pass->vrh;
 	struct window_sets *sets;
 
-	spin_lock(vrh->iotlb_lock);
-	/* where the lock does not do that */
-	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+	if (vrh->iotlb_lock)
+		spin_lock(vrh->iotlb_lock);
+	/* where no lock does that */
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) || !vrh->iotlb_lock)
 		preempt_disable();
 	sets = this_cpu_ptr(window_sets);
 	if (likely(in_task()))
@@ -92,15 +97,17 @@ static __always_inline void pass_begin(struct pass *pass)
 		pass->windows = &sets->interrupt[interrupt_context_level() - 1];
 	if (vrh->use_va)
 		pagefault_disable();
+	pass->descs_good = false;
 }
 
 static __always_inline void pass_end(struct pass *pass)
 {
 	if (pass->vrh->use_va)
 		pagefault_enable();
-	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) || !pass->vrh->iotlb_lock)
 		preempt_enable();
-	spin_unlock(pass->vrh->iotlb_lock);
+	if (pass->vrh->iotlb_lock)
+		spin_unlock(pass->vrh->iotlb_lock);
 }
 
 /* The lock is released. Is the user memory there now that was not? */
@@ -153,10 +160,10 @@ static noinline int window_miss(struct pass *pass, struct vhost_iotlb_window *wi
 
 /*
  * Where @iova is: at *@base, and @len bytes of it or as many as *@len then says. @len
- * is not 0. The address is one of the kernel's, or of the user's.
+ * is not 0. The address is one of the kernel's, or (@va) of the user's.
  */
-static __always_inline int reach(struct pass *pass, enum role role, u64 iova, size_t *len,
-				 void **base)
+static __always_inline int reach_as(struct pass *pass, enum role role, u64 iova, size_t *len,
+				    void **base, bool va)
 {
 	const u32 perm = role == ROLE_USED || role == ROLE_WRITE ? VHOST_MAP_WO : VHOST_MAP_RO;
 	struct vhost_iotlb_window *window = &pass->windows->role[role];
@@ -174,32 +181,36 @@ static __always_inline int reach(struct pass *pass, enum role role, u64 iova, si
 	if (unlikely(*len - 1 > room))
 		*len = room + 1;
 	trace_vhost_iotlb_hit(table, iova, *len, perm);
-	if (pass->vrh->use_va)
+	if (va)
 		*base = (void *)(uintptr_t)(window->addr + off);
 	else
 		*base = phys_to_virt(window->addr + off);
 	return 0;
 }
 
+static __always_inline int reach(struct pass *pass, enum role role, u64 iova, size_t *len,
+				 void **base)
+{
+	return reach_as(pass, role, iova, len, base, pass->vrh->use_va);
+}
+
 /* How much of it could not be read, or written. */
-static __always_inline size_t copy_in(const struct pass *pass, void *to, const void *from,
-				      size_t len)
+static __always_inline size_t copy_in(void *to, const void *from, size_t len, bool va)
 {
 	const void __user *user = (const void __force __user *)from;
 
-	if (!pass->vrh->use_va) {
+	if (!va) {
 		memcpy(to, from, len);
 		return 0;
 	}
 	return access_ok(user, len) ? __copy_from_user_inatomic(to, user, len) : len;
 }
 
-static __always_inline size_t copy_out(const struct pass *pass, void *to, const void *from,
-				       size_t len)
+static __always_inline size_t copy_out(void *to, const void *from, size_t len, bool va)
 {
 	void __user *user = (void __force __user *)to;
 
-	if (!pass->vrh->use_va) {
+	if (!va) {
 		memcpy(to, from, len);
 		return 0;
 	}
@@ -225,7 +236,8 @@ static noinline int copy_pieces(struct pass *pass, enum role role, u64 iova, voi
 			err = reach(pass, ROLE_DESC, iova, &part, &base);
 		if (err)
 			return err;
-		left = write ? copy_out(pass, base, buf, part) : copy_in(pass, buf, base, part);
+		left = write ? copy_out(base, buf, part, pass->vrh->use_va) :
+			       copy_in(buf, base, part, pass->vrh->use_va);
 		if (left)
 			return pass_fault(pass, base + part - left, left, write);
 		iova += part;
@@ -303,13 +315,26 @@ static __always_inline int iotlb_get_desc(void *ctx, const struct vring_desc *fr
 {
 	size_t len = sizeof(*desc);
 	struct pass *pass = ctx;
+	const struct vhost_iotlb_window *window = &pass->windows->role[ROLE_DESC];
+	u64 off = (uintptr_t)from - window->start;
 	void *base;
-	int err = reach(pass, ROLE_DESC, (uintptr_t)from, &len, &base);
+	int err;
 
-	if (unlikely(err))
-		return err;
-	if (unlikely(len != sizeof(*desc) || pass->vrh->use_va))
-		return copy_pieces(pass, ROLE_DESC, (uintptr_t)from, desc, sizeof(*desc), false);
+	/* the others of a chain are close to its first */
+	if (pass->descs_good && likely(off <= window->span - (sizeof(*desc) - 1))) {
+		trace_vhost_iotlb_hit(pass->vrh->iotlb, (uintptr_t)from, len, VHOST_MAP_RO);
+		base = phys_to_virt(window->addr + off);
+	} else {
+		/* whatever comes of it may be less than a descriptor */
+		pass->descs_good = false;
+		err = reach(pass, ROLE_DESC, (uintptr_t)from, &len, &base);
+		if (unlikely(err))
+			return err;
+		if (unlikely(len != sizeof(*desc) || pass->vrh->use_va))
+			return copy_pieces(pass, ROLE_DESC, (uintptr_t)from, desc, sizeof(*desc),
+					   false);
+		pass->descs_good = true;
+	}
 	memcpy(desc, base, sizeof(*desc));
 	/* no second look at what can change meanwhile */
 	barrier();
@@ -409,6 +434,18 @@ void vringh_set_iotlb(struct vringh *vrh, struct vhost_iotlb *iotlb, spinlock_t 
 EXPORT_SYMBOL(vringh_set_iotlb);
 
 /**
+ * vringh_set_table - say what translates a ring's addresses, where nobody may change it, too
+ * @vrh: the ring, of which nothing is used meanwhile
+ * @iotlb: the table
+ * @iotlb_lock: under which it is changed; NULL if it is not, while anything of the ring is used
+ */
+void vringh_set_table(struct vringh *vrh, struct vhost_iotlb *iotlb, spinlock_t *iotlb_lock)
+{
+	vringh_set_iotlb(vrh, iotlb, iotlb_lock);
+}
+EXPORT_SYMBOL_GPL(vringh_set_table);
+
+/**
  * vringh_getdesc_iotlb - take the next descriptor chain that is offered
  * @vrh: the ring
  * @riov: where its readable part is put, or NULL: it must have none
@@ -426,17 +463,18 @@ int vringh_getdesc_iotlb(struct vringh *vrh, struct vringh_kiov *riov, struct vr
 {
 	struct vringh_kiov *full;
 	struct pass pass;
+	bool offered;
 	u16 taken = 0;
 	ssize_t ret;
 
-	*head = vrh->vring.num;
 	if (WARN_ON_ONCE(!riov && !wiov))
 		return -EINVAL;
 	pass_init(&pass, vrh);
 again:
 	pass_begin(&pass);
 	ret = ring_next_head(&pass, vrh, &iotlb_access, &taken);
-	if (likely(ret > 0)) {
+	offered = ret > 0;
+	if (likely(offered)) {
 		ret = ring_walk(&pass, vrh, &iotlb_access, taken, riov, wiov, &full);
 		/* this one is not offered again */
 		if (likely(ret != RING_FULL && ret != RING_ABSENT)) {
@@ -452,32 +490,52 @@ again:
 			return -ENOMEM;
 		goto again;
 	}
-	if (pass_again(&pass, &ret))
-		goto again;
+	if (unlikely(ret == RING_ABSENT)) {
+		if (pass_fault_in(&pass, &ret))
+			goto again;
+		/* what is not there is the chain's, unless it is only that nobody waits for it */
+		if (offered && !fatal_signal_pending(current)) {
+			vrh->last_avail_idx++;
+			*head = taken;
+		}
+	}
 	if (likely(ret > 0))
 		trace_vringh_getdesc(vrh, taken, riov, wiov);
 	return ret;
 }
 EXPORT_SYMBOL(vringh_getdesc_iotlb);
 
-/* A page at once: what is no longer than that, the compiler copies in place. */
-static __always_inline size_t copy_run(struct pass *pass, void *base, void *buf, size_t len,
-				       bool write)
+static __always_inline size_t copy_part(void *base, void *buf, size_t len, bool write, bool va)
 {
-	size_t done, part, left;
+	return len - (write ? copy_out(base, buf, len, va) : copy_in(buf, base, len, va));
+}
+
+static noinline size_t copy_pages(void *base, void *buf, size_t len, bool write, bool va)
+{
+	size_t done, part, copied;
 
 	for (done = 0; done < len; done += part) {
 		part = min_t(size_t, len - done, PAGE_SIZE);
-		left = write ? copy_out(pass, base + done, buf + done, part) :
-			       copy_in(pass, buf + done, base + done, part);
-		if (unlikely(left))
-			return done + part - left;
+		copied = copy_part(base + done, buf + done, part, write, va);
+		if (unlikely(copied < part))
+			return done + copied;
 	}
 	return done;
 }
 
-static __always_inline ssize_t iotlb_copy(struct vringh *vrh, struct vringh_kiov *iov, void *buf,
-					  size_t len, bool write)
+/* A page, mostly: what is no longer than that, the compiler copies in place. */
+static __always_inline size_t copy_run(void *base, void *buf, size_t len, bool write, bool va)
+{
+	size_t first = min_t(size_t, len, PAGE_SIZE);
+	size_t copied = copy_part(base, buf, first, write, va);
+
+	if (unlikely(len > PAGE_SIZE) && likely(copied == PAGE_SIZE))
+		copied += copy_pages(base + PAGE_SIZE, buf + PAGE_SIZE, len - PAGE_SIZE, write, va);
+	return copied;
+}
+
+static __always_inline ssize_t iotlb_copy_as(struct vringh *vrh, struct vringh_kiov *iov,
+					     void *buf, size_t len, bool write, bool va)
 {
 	size_t done = 0, budget, part, copied;
 	struct pass pass;
@@ -500,10 +558,11 @@ static __always_inline ssize_t iotlb_copy(struct vringh *vrh, struct vringh_kiov
 				err = -EINVAL;
 				break;
 			}
-			err = reach(&pass, write ? ROLE_WRITE : ROLE_READ, iova, &part, &base);
+			err = reach_as(&pass, write ? ROLE_WRITE : ROLE_READ, iova, &part, &base,
+				       va);
 			if (unlikely(err))
 				break;
-			copied = copy_run(&pass, base, buf + done, part, write);
+			copied = copy_run(base, buf + done, part, write, va);
 			if (likely(copied)) {
 				ring_iov_consume(iov, copied);
 				pass.faults = 0;
@@ -518,6 +577,14 @@ static __always_inline ssize_t iotlb_copy(struct vringh *vrh, struct vringh_kiov
 		pass_end(&pass);
 	} while (pass_again(&pass, &err) || (!err && done < len && iov->i < iov->used));
 	return err ?: (ssize_t)done;
+}
+
+static __always_inline ssize_t iotlb_copy(struct vringh *vrh, struct vringh_kiov *iov, void *buf,
+					  size_t len, bool write)
+{
+	if (vrh->use_va)
+		return iotlb_copy_as(vrh, iov, buf, len, write, true);
+	return iotlb_copy_as(vrh, iov, buf, len, write, false);
 }
 
 /**

@@ -80,9 +80,9 @@ EXPORT_SYMBOL(vringh_init_kern);
  * Both iovs are overwritten, and may come from an earlier call. In the end, also after an
  * error, vringh_kiov_cleanup() frees what was allocated for them.
  *
- * Return: 1; 0 if nothing is offered; or an error. Where *@head is the ring's
- * size after an error, it was none of the chain, which is still there: of the ring,
- * or -ENOMEM. Otherwise *@head is a chain that is good for nothing.
+ * Return: 1; 0 if nothing is offered; or an error. Where *@head is what it was before the
+ * call, the error was none of a chain, which is still there: it was of the ring, or -ENOMEM.
+ * Otherwise *@head is a chain that is good for nothing.
  */
 int vringh_getdesc_kern(struct vringh *vrh, struct vringh_kiov *riov, struct vringh_kiov *wiov,
 			u16 *head, gfp_t gfp)

@@ -58,6 +58,11 @@ static __always_inline void ring_iov_consume(struct vringh_kiov *iov, size_t len
 {
 	struct kvec *piece = &iov->iov[iov->i];
 
+	/* all of it at once, mostly */
+	if (likely(len == piece->iov_len && !iov->consumed)) {
+		iov->i++;
+		return;
+	}
 	piece->iov_base += len;
 	piece->iov_len -= len;
 	iov->consumed += len;
@@ -115,6 +120,7 @@ static __always_inline int ring_add_pieces(void *ctx, const struct ring_access *
 {
 	do {
 		size_t part = len;
+		struct kvec *piece;
 		void *base;
 		int err = access->reach(ctx, addr, &part, &base);
 
@@ -122,9 +128,9 @@ static __always_inline int ring_add_pieces(void *ctx, const struct ring_access *
 			return err;
 		if (unlikely(ring_iov_full(iov)))
 			return RING_FULL;
-		iov->iov[iov->used].iov_base = base;
-		iov->iov[iov->used].iov_len = part;
-		iov->used++;
+		piece = &iov->iov[iov->used++];
+		piece->iov_base = base;
+		piece->iov_len = part;
 		addr += part;
 		len -= part;
 	} while (unlikely(len));
@@ -330,7 +336,7 @@ static __always_inline int ring_disarm(void *ctx, const struct vringh *vrh,
 
 /*
  * A descriptor for the caller, in memory that needs no lock. An error of the ring
- * leaves it where it was, with *head = num; so does a lack of memory. One of a
+ * leaves it where it was, and *head as it is; so does a lack of memory. One of a
  * chain takes the chain away, and *head says which.
  */
 static __always_inline int ring_getdesc(void *ctx, struct vringh *vrh,
@@ -342,7 +348,6 @@ static __always_inline int ring_getdesc(void *ctx, struct vringh *vrh,
 	u16 taken;
 	int ret;
 
-	*head = vrh->vring.num;
 	if (WARN_ON_ONCE(!riov && !wiov))
 		return -EINVAL;
 	ret = ring_next_head(ctx, vrh, access, &taken);

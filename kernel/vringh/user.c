@@ -132,7 +132,7 @@ EXPORT_SYMBOL(vringh_init_user);
  * error, vringh_iov_cleanup() frees what was allocated for them.
  *
  * Context: process context of the ring's owner; may sleep.
- * Return: as vringh_getdesc_kern().
+ * Return: as vringh_getdesc_kern(), but that *@head is the ring's size where there is no chain.
  */
 int vringh_getdesc_user(struct vringh *vrh, struct vringh_iov *riov, struct vringh_iov *wiov,
 			bool (*getrange)(struct vringh *vrh, u64 addr, struct vringh_range *r),
@@ -145,6 +145,8 @@ int vringh_getdesc_user(struct vringh *vrh, struct vringh_iov *riov, struct vrin
 		.range		= { .start = U64_MAX },
 	};
 
+	/* the others leave it alone */
+	*head = vrh->vring.num;
 	return ring_getdesc(&chain, vrh, &user_access, (struct vringh_kiov *)riov,
 			    (struct vringh_kiov *)wiov, head, GFP_KERNEL);
 }

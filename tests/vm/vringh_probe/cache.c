@@ -201,6 +201,30 @@ static void test_perm(struct ring *r, const char *name)
 	map_all(kind);
 }
 
+/* A table's second descriptor ends with a map that is shorter than any; the third is nowhere. */
+static void test_short(struct ring *r, const char *name)
+{
+	const unsigned int last = TABLE_PAGE + 1;
+	const u64 end = IOVA + last * PAGE_SIZE;
+	struct vring_desc *at = (void *)memory + last * PAGE_SIZE - 24;
+	unsigned int i;
+	u16 head = NUM;
+
+	for (i = 0; i < 3; i++)
+		put_desc(r, at + i, IOVA + PAGE(1) * PAGE_SIZE, 8,
+			 i < 2 ? VRING_DESC_F_NEXT : 0, i + 1);
+	put_desc(r, &r->desc[1], end - 24, 3 * sizeof(*at), VRING_DESC_F_INDIRECT, 0);
+	unmap(last);
+	spin_lock(&table_lock);
+	vhost_iotlb_add_range(table, end, end + 7, addr_of(r->kind, last), VHOST_MAP_RW);
+	spin_unlock(&table_lock);
+	offer(r, 1);
+	misses++;
+	tap(getdesc(r, true, true, &head) == -EINVAL && head == 1 && !complete_one(r, head, 0),
+	    "%s: behind a map shorter than a descriptor there is none", name);
+	map_all(r->kind);
+}
+
 /* In user memory, what was never touched is not there yet: it comes when it is needed. */
 static void test_absent(struct ring *r, const char *name)
 {
@@ -240,6 +264,16 @@ static void test_absent(struct ring *r, const char *name)
 	offer(r, 1);
 	tap(getdesc(r, false, true, &head) == 1 && push(r, buf, PAGE_SIZE) == -EFAULT,
 	    "%s: memory that is mapped here, and not there any more", name);
+	/* its chain's fault, as where nothing is mapped: the next one is none the worse for it */
+	put_desc(r, &r->desc[1], start + 100, 2 * sizeof(struct vring_desc),
+		 VRING_DESC_F_INDIRECT, 0);
+	offer(r, 1);
+	head = NUM;
+	ok = getdesc(r, true, true, &head) == -EFAULT && head == 1 && !complete_one(r, head, 0);
+	put_desc(r, &r->desc[1], IOVA + PAGE(1) * PAGE_SIZE, 8, 0, 0);
+	offer(r, 1);
+	tap(ok && getdesc(r, true, true, &head) == 1,
+	    "%s: a table of descriptors that is not there any more", name);
 	/* a kernel address is no user memory, whatever the table says */
 	spin_lock(&table_lock);
 	vhost_iotlb_del_range(table, start, start);
@@ -267,6 +301,7 @@ void test_cache(enum kind kind)
 	number_pages();
 	test_stale(&r, name);
 	test_perm(&r, name);
+	test_short(&r, name);
 	if (kind == IOTLB_VA)
 		test_absent(&r, name);
 	ring_cleanup(&r);

@@ -136,6 +136,8 @@ static const struct bad_ring {
 static bool is_refused(enum kind kind, const struct bad_ring *bad)
 {
 	struct ring r;
+	/* where it was none of a chain */
+	const u16 none = kind == USER ? NUM : 0xdead;
 	u16 head = 0xdead;
 	int ret;
 	bool ok;
@@ -146,7 +148,7 @@ static bool is_refused(enum kind kind, const struct bad_ring *bad)
 	offer(&r, 1);
 	bad->make(&r);
 	ret = getdesc(&r, true, !bad->read_only, &head);
-	ok = ret == bad->err && head == (bad->of_ring ? NUM : 1) &&
+	ok = ret == bad->err && head == (bad->of_ring ? none : 1) &&
 	     r.vrh.last_avail_idx == !bad->of_ring;
 	/* and goes on: after a chain with the next one, after a ring with what is there */
 	if (ok && !bad->of_ring) {
