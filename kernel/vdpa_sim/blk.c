@@ -29,6 +29,9 @@
 #define BLK_SIZE_MAX	0x1000
 #define BLK_SEG_MAX	32
 
+/* each may be as long as the above says, and its copy takes its time */
+#define BLK_KICK_BATCH	4
+
 static bool shared_backend;
 module_param(shared_backend, bool, 0444);
 MODULE_PARM_DESC(shared_backend, "Enable the shared backend between virtio-blk devices");
@@ -146,11 +149,18 @@ static u8 blk_request(struct vdpasim_blk *blk, struct vdpasim_virtqueue *vq,
 	}
 }
 
+/* All of the disk, maybe; or longer than we say that requests may be, to who listens to that. */
+static bool blk_takes_long(const struct virtio_blk_outhdr *hdr, size_t len)
+{
+	return __virtio32_to_cpu(true, hdr->type) == VIRTIO_BLK_T_WRITE_ZEROES ||
+	       len > BLK_SIZE_MAX * BLK_SEG_MAX + sizeof(*hdr);
+}
+
 /*
  * A request is a header to read, data either way, and last of all a byte for the status.
- * Returns how much was written to it.
+ * Returns how much was written to it; -EAGAIN if it is too much for who must not sleep.
  */
-static size_t blk_handle(struct vdpasim_blk *blk, struct vdpasim_virtqueue *vq)
+static ssize_t blk_handle(struct vdpasim_blk *blk, struct vdpasim_virtqueue *vq)
 {
 	size_t out = vringh_kiov_length(&vq->riov), in = vringh_kiov_length(&vq->wiov), left;
 	struct virtio_blk_outhdr hdr;
@@ -160,10 +170,12 @@ static size_t blk_handle(struct vdpasim_blk *blk, struct vdpasim_virtqueue *vq)
 	if (!in)
 		return 0;
 	in--;
-	if (vringh_iov_pull_iotlb(&vq->vring, &vq->riov, &hdr, sizeof(hdr)) == sizeof(hdr))
+	status = VIRTIO_BLK_S_IOERR;
+	if (vringh_iov_pull_iotlb(&vq->vring, &vq->riov, &hdr, sizeof(hdr)) == sizeof(hdr)) {
+		if (blk->sim.atomic && blk_takes_long(&hdr, out + in))
+			return -EAGAIN;
 		status = blk_request(blk, vq, &hdr, out - sizeof(hdr), in);
-	else
-		status = VIRTIO_BLK_S_IOERR;
+	}
 
 	/* what was not filled is skipped */
 	left = vringh_kiov_length(&vq->wiov) - 1;
@@ -176,26 +188,33 @@ static size_t blk_handle(struct vdpasim_blk *blk, struct vdpasim_virtqueue *vq)
 static bool blk_work(struct vdpasim *sim, unsigned long *kicked, unsigned int *done)
 {
 	struct vdpasim_virtqueue *vq = &sim->vqs[0];
-	bool look = *kicked;
-	unsigned int handled;
-	int ret;
+	unsigned int batch = vdpasim_batch(sim, *done), handled;
+	bool look = *kicked, more = false;
+	ssize_t ret;
 
 	*kicked = 0;
 	if (!look || !vq->ready)
 		return false;
-	for (handled = 0; handled < VDPASIM_BATCH; handled++) {
+	for (handled = 0; handled < batch; handled++) {
 		ret = vdpasim_getdesc(sim, vq, &vq->riov, &vq->wiov);
-		if (!ret)
+		if (!ret || ret == -EAGAIN)
 			break;
-		if (ret > 0)
-			vdpasim_complete(sim, vq, blk_handle(sim_to_blk(sim), vq));
-		/* one may be all of the disk */
-		cond_resched();
+		if (ret > 0) {
+			ret = blk_handle(sim_to_blk(sim), vq);
+			if (ret < 0) {
+				vringh_abandon_iotlb(&vq->vring, 1);
+				more = true;
+				break;
+			}
+			vdpasim_complete(sim, vq, ret);
+		}
+		if (!sim->atomic)
+			cond_resched();
 	}
 	if (handled)
 		vdpasim_notify(vq);
 	*done += handled;
-	*kicked = handled == VDPASIM_BATCH;
+	*kicked = more || handled == batch;
 	return *kicked;
 }
 
@@ -244,6 +263,8 @@ static int blk_dev_add(struct vdpa_mgmt_dev *mdev, const char *name,
 		.nvqs		= BLK_VQS,
 		.ngroups	= 1,
 		.nas		= 1,
+		/* other devices' requests are waited for */
+		.kick_batch	= shared_backend ? 0 : BLK_KICK_BATCH,
 		.work		= blk_work,
 		.queue_ready	= blk_queue_ready,
 		.free		= blk_free,

@@ -24,13 +24,14 @@ static void sim_break(struct vdpasim *sim, struct vdpasim_virtqueue *vq, int err
 
 /**
  * vdpasim_getdesc - take the next chain of a queue
- * @sim: the device, with its mutex held
+ * @sim: the device, with its lock held
  * @vq: the queue
  * @riov: where its readable part is put, or NULL: it must have none
  * @wiov: where its writable part is put, or NULL: it must have none
  *
- * Return: 1; 0 if there is none, now or until the device is reset; or an error: a chain
- * that was no good was there, and has been given back.
+ * Return: 1; 0 if there is none, now or until the device is reset; -EAGAIN if only the worker
+ * can take it, and will; or another error: a chain that was no good was there, and has been
+ * given back.
  */
 int vdpasim_getdesc(struct vdpasim *sim, struct vdpasim_virtqueue *vq, struct vringh_kiov *riov,
 		    struct vringh_kiov *wiov)
@@ -39,9 +40,17 @@ int vdpasim_getdesc(struct vdpasim *sim, struct vdpasim_virtqueue *vq, struct vr
 
 	if (unlikely(!vdpasim_is_started(sim)))
 		return 0;
-	ret = vringh_getdesc_iotlb(&vq->vring, riov, wiov, &vq->head, GFP_KERNEL);
+	vq->head = vq->vring.vring.num;
+	ret = vringh_getdesc_iotlb(&vq->vring, riov, wiov, &vq->head,
+				   sim->atomic ? GFP_ATOMIC : GFP_NOIO);
 	if (likely(ret >= 0))
 		return ret;
+	if (ret == -ENOMEM && sim->atomic) {
+		/* the worker may wait for memory */
+		set_bit(vq - sim->vqs, sim->kicked);
+		vdpasim_schedule_work(sim);
+		return -EAGAIN;
+	}
 	if (vq->head < vq->vring.vring.num) {
 		vdpasim_complete(sim, vq, 0);
 		return ret;
@@ -89,7 +98,7 @@ static void mark_pieces(struct vdpasim *sim, struct vdpasim_virtqueue *vq, unsig
 
 /**
  * vdpasim_push - write to the chain that was taken last
- * @sim: the device, with its mutex held
+ * @sim: the device, with its lock held
  * @vq: the queue, whose wiov moves on
  * @buf: what
  * @len: how much
@@ -125,7 +134,7 @@ static int mark_used(struct vdpasim *sim, struct vdpasim_virtqueue *vq, u16 inde
 
 /**
  * vdpasim_complete - give the chain back that was taken last
- * @sim: the device, with its mutex held
+ * @sim: the device, with its lock held
  * @vq: the queue
  * @len: how much was written to it
  */

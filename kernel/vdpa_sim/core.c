@@ -2,9 +2,10 @@
 /*
  * The simulated vDPA device, whatever kind it is: its life, its queues and its worker.
  *
- * A kick only marks the queue and wakes the worker: it may come from anywhere. The worker
- * holds the device's mutex while it works, so that a reset, which takes it, too, leaves
- * nothing behind that still runs; what was queued finds a device that is not started.
+ * A kick marks the queue and wakes the worker: it may come from anywhere. The kernel's own
+ * drivers are served at once where they kick, if that may be. Either holds the device's lock
+ * meanwhile, so that a reset, which takes it, too, leaves nothing behind that still runs;
+ * what was queued finds a device that is not started.
  */
 #include <linux/cleanup.h>
 #include <linux/dma-mapping.h>
@@ -19,6 +20,7 @@
 #define CREATE_TRACE_POINTS
 #include <trace/events/vdpa_sim.h>
 #include <vdpa/dirty.h>
+#include <vringh/table.h>
 
 #include "vdpa_sim.h"
 
@@ -66,12 +68,12 @@ static bool sim_serves_kernel(const struct vdpasim *sim)
  */
 void vdpasim_config_changed(struct vdpasim *sim)
 {
-	spin_lock(&sim->config_lock);
+	spin_lock_bh(&sim->config_lock);
 	sim->generation++;
 	if (vdpasim_is_started(sim) || (sim->status & VIRTIO_CONFIG_S_NEEDS_RESET))
 		if (sim->config_cb.callback)
 			sim->config_cb.callback(sim->config_cb.private);
-	spin_unlock(&sim->config_lock);
+	spin_unlock_bh(&sim->config_lock);
 }
 EXPORT_SYMBOL_GPL(vdpasim_config_changed);
 
@@ -89,7 +91,7 @@ EXPORT_SYMBOL_GPL(vdpasim_schedule_work);
 
 /*
  * The worker stops waiting for memory, and what it was at fails; once it has let go of the
- * mutex it begins nothing. For each time that it is told to hurry there must be one that it
+ * lock it begins nothing. For each time that it is told to hurry there must be one that it
  * need not any more.
  */
 static void sim_hurry(struct vdpasim *sim, bool hurry)
@@ -111,13 +113,13 @@ static void sim_hurry(struct vdpasim *sim, bool hurry)
 static void sim_lock_hurried(struct vdpasim *sim)
 {
 	sim_hurry(sim, true);
-	mutex_lock(&sim->mutex);
+	down(&sim->lock);
 	sim_hurry(sim, false);
 }
 
 /**
  * vdpasim_lock - wait until the worker is not in between, and hold the device still
- * @sim: the device, to be let go of with mutex_unlock(): guard(vdpasim)
+ * @sim: the device, to be let go of with up(): guard(vdpasim)
  *
  * The worker may wait for memory that a process brings itself (userfaultfd). Where it is the
  * process that has the device that is being killed, or exits, it must not wait for that. Its
@@ -130,11 +132,11 @@ void vdpasim_lock(struct vdpasim *sim)
 {
 	if (sim_serves_kernel(sim)) {
 		/* that brings no memory */
-		mutex_lock(&sim->mutex);
+		down(&sim->lock);
 	} else if (current->flags & (PF_EXITING | PF_KTHREAD)) {
-		if (!mutex_trylock(&sim->mutex))
+		if (down_trylock(&sim->lock))
 			sim_lock_hurried(sim);
-	} else if (mutex_lock_killable(&sim->mutex)) {
+	} else if (down_killable(&sim->lock)) {
 		sim_lock_hurried(sim);
 	}
 }
@@ -154,7 +156,7 @@ void vdpasim_retire(struct vdpasim *sim)
 		return;
 	sim_lock_hurried(sim);
 	sim->retired = true;
-	mutex_unlock(&sim->mutex);
+	up(&sim->lock);
 }
 EXPORT_SYMBOL_GPL(vdpasim_retire);
 
@@ -164,17 +166,64 @@ static void sim_allow_hurry(struct kthread_work *work)
 	allow_kernel_signal(SIGKILL);
 }
 
+static bool sim_may_work(const struct vdpasim *sim)
+{
+	return vdpasim_is_started(sim) && !sim->suspended && !sim->retired &&
+	       !READ_ONCE(sim->hurried);
+}
+
+/* Handles what is marked; true if there is more. With the lock held. */
+static bool sim_serve(struct vdpasim *sim)
+{
+	unsigned long kicked = xchg(&sim->kicked[0], 0);
+	unsigned int idx, done = 0;
+	bool more = sim->attr.work(sim, &kicked, &done);
+
+	/* others mark queues meanwhile, without the lock */
+	if (more)
+		for_each_set_bit(idx, &kicked, VDPASIM_VQS_MAX)
+			set_bit(idx, sim->kicked);
+	trace_vdpa_sim_work(sim->vdpa.index, done, more, sim->atomic);
+	return more;
+}
+
+/*
+ * Serves the kernel's own driver where it kicks: no thread has to be woken, and switched to,
+ * for it. False if there is something, or all, that only the worker can do.
+ *
+ * A network card's driver has a lock held that softirqs take, too: so whatever is taken here
+ * is taken with softirqs off elsewhere, or only tried. With interrupts off a driver cannot be
+ * told of anything, and may hold what it needs for that; with PREEMPT_RT nobody can tell.
+ *
+ * Never for a process: its memory may have to be waited for, and its kick holds a lock of the
+ * eventfd's, which may be what it wants to be called by, too.
+ */
+static bool sim_serve_kick(struct vdpasim *sim)
+{
+	bool more = true;
+
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) || irqs_disabled() ||
+	    !vdpasim_iommu_is_identity(sim) || !sim->attr.kick_batch ||
+	    down_trylock(&sim->lock))
+		return false;
+	/* it may be somebody else's by now; and marking pages sleeps */
+	if (sim_may_work(sim) && vdpasim_iommu_is_identity(sim) && !sim->dirty) {
+		sim->atomic = true;
+		more = sim_serve(sim);
+		sim->atomic = false;
+	}
+	up(&sim->lock);
+	return !more;
+}
+
 static void sim_work(struct kthread_work *work)
 {
 	struct vdpasim *sim = container_of(work, struct vdpasim, work);
 	struct mm_struct *mm = NULL;
-	unsigned int idx, done = 0;
-	unsigned long kicked;
 	bool more = false;
 
-	mutex_lock(&sim->mutex);
-	if (!vdpasim_is_started(sim) || sim->suspended || sim->retired ||
-	    READ_ONCE(sim->hurried))
+	down(&sim->lock);
+	if (!sim_may_work(sim))
 		goto out;
 	if (sim->mm) {
 		/* its process may be gone: then nobody waits for us */
@@ -184,21 +233,15 @@ static void sim_work(struct kthread_work *work)
 		kthread_use_mm(mm);
 	}
 
-	kicked = xchg(&sim->kicked[0], 0);
 	sim->logs = sim->dirty && vdpa_dirty_begin(sim->dirty);
-	more = sim->attr.work(sim, &kicked, &done);
+	more = sim_serve(sim);
 	if (sim->dirty)
 		vdpa_dirty_end(sim->dirty);
-	/* others mark queues meanwhile, without the mutex */
-	if (more)
-		for_each_set_bit(idx, &kicked, VDPASIM_VQS_MAX)
-			set_bit(idx, sim->kicked);
-	trace_vdpa_sim_work(sim->vdpa.index, done, more);
 
 	if (mm)
 		kthread_unuse_mm(mm);
 out:
-	mutex_unlock(&sim->mutex);
+	up(&sim->lock);
 	if (mm)
 		mmput(mm);
 	if (more)
@@ -259,7 +302,8 @@ static void sim_kick_vq(struct vdpa_device *vdpa, u16 idx)
 	 * takes no mark away: what was marked is looked at once it runs.
 	 */
 	set_bit(vq - sim->vqs, sim->kicked);
-	vdpasim_schedule_work(sim);
+	if (!sim_serve_kick(sim))
+		vdpasim_schedule_work(sim);
 }
 
 static void sim_set_vq_cb(struct vdpa_device *vdpa, u16 idx, struct vdpa_callback *cb)
@@ -379,10 +423,21 @@ static void sim_set_group_table(struct vdpasim *sim, unsigned int group, unsigne
 {
 	unsigned int idx;
 
+	/* while the kernel's own drivers have the device, nobody else gets at its tables */
+	spinlock_t *lock = sim->as[asid].identity ? NULL : &sim->iommu_lock;
+
 	for (idx = 0; idx < sim->attr.nvqs; idx++)
 		if (sim_get_vq_group(&sim->vdpa, idx) == group)
-			vringh_set_iotlb(&sim->vqs[idx].vring, &sim->as[asid].table,
-					 &sim->iommu_lock);
+			vringh_set_table(&sim->vqs[idx].vring, &sim->as[asid].table, lock);
+}
+
+/* All groups are in address space 0. */
+static void sim_set_tables(struct vdpasim *sim)
+{
+	unsigned int group;
+
+	for (group = 0; group < sim->attr.ngroups; group++)
+		sim_set_group_table(sim, group, 0);
 }
 
 static int sim_set_group_asid(struct vdpa_device *vdpa, unsigned int group, unsigned int asid)
@@ -431,9 +486,9 @@ static void sim_set_config_cb(struct vdpa_device *vdpa, struct vdpa_callback *cb
 {
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
 
-	spin_lock(&sim->config_lock);
+	spin_lock_bh(&sim->config_lock);
 	sim->config_cb = *cb;
-	spin_unlock(&sim->config_lock);
+	spin_unlock_bh(&sim->config_lock);
 }
 
 static u32 sim_get_device_id(struct vdpa_device *vdpa)
@@ -451,13 +506,21 @@ static u8 sim_get_status(struct vdpa_device *vdpa)
 	return READ_ONCE(vdpa_to_sim(vdpa)->status);
 }
 
+static int sim_start_identity(struct vdpasim *sim)
+{
+	int err = vdpasim_iommu_identity(sim);
+
+	sim_set_tables(sim);
+	return err;
+}
+
 static void sim_set_status(struct vdpa_device *vdpa, u8 status)
 {
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
 
 	guard(vdpasim)(sim);
 	if ((status & ~sim->status & VIRTIO_CONFIG_S_DRIVER_OK) && sim_serves_kernel(sim) &&
-	    vdpasim_iommu_identity(sim))
+	    sim_start_identity(sim))
 		status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	/* only a reset takes that away */
 	WRITE_ONCE(sim->status, status | (sim->status & VIRTIO_CONFIG_S_NEEDS_RESET));
@@ -466,14 +529,23 @@ static void sim_set_status(struct vdpa_device *vdpa, u8 status)
 		vdpasim_schedule_work(sim);
 }
 
+static void vq_free(struct vdpasim_virtqueue *vq)
+{
+	vringh_kiov_cleanup(&vq->riov);
+	vringh_kiov_cleanup(&vq->wiov);
+}
+
+static void vq_init(struct vdpasim_virtqueue *vq)
+{
+	memset(vq, 0, sizeof(*vq));
+	vringh_kiov_init(&vq->riov, vq->rpieces, VDPASIM_PIECES);
+	vringh_kiov_init(&vq->wiov, vq->wpieces, VDPASIM_PIECES);
+}
+
 static void vq_reset(struct vdpasim_virtqueue *vq)
 {
-	struct vdpasim_virtqueue fresh = {
-		.riov	= vq->riov,
-		.wiov	= vq->wiov,
-	};
-
-	*vq = fresh;
+	vq_free(vq);
+	vq_init(vq);
 }
 
 static int sim_compat_reset(struct vdpa_device *vdpa, u32 flags)
@@ -487,16 +559,15 @@ static int sim_compat_reset(struct vdpa_device *vdpa, u32 flags)
 	sim->suspended = false;
 	for (i = 0; i < sim->attr.nvqs; i++)
 		vq_reset(&sim->vqs[i]);
-	for (i = 0; i < sim->attr.ngroups; i++)
-		sim_set_group_table(sim, i, 0);
 	bitmap_zero(sim->kicked, VDPASIM_VQS_MAX);
 	vdpasim_iommu_reset(sim, flags & VDPA_RESET_F_CLEAN_MAP);
-	spin_lock(&sim->config_lock);
+	sim_set_tables(sim);
+	spin_lock_bh(&sim->config_lock);
 	sim->config_cb = (struct vdpa_callback) {};
 	sim->generation++;
 	if (sim->attr.reset)
 		sim->attr.reset(sim);
-	spin_unlock(&sim->config_lock);
+	spin_unlock_bh(&sim->config_lock);
 	return 0;
 }
 
@@ -550,9 +621,9 @@ static void sim_get_config(struct vdpa_device *vdpa, unsigned int offset, void *
 		memset(buf, 0, len);
 		return;
 	}
-	spin_lock(&sim->config_lock);
+	spin_lock_bh(&sim->config_lock);
 	memcpy(buf, sim->config + offset, len);
-	spin_unlock(&sim->config_lock);
+	spin_unlock_bh(&sim->config_lock);
 }
 
 static void sim_set_config(struct vdpa_device *vdpa, unsigned int offset, const void *buf,
@@ -562,9 +633,9 @@ static void sim_set_config(struct vdpa_device *vdpa, unsigned int offset, const 
 
 	if (!is_in_config(sim, offset, len) || !sim->attr.set_config)
 		return;
-	spin_lock(&sim->config_lock);
+	spin_lock_bh(&sim->config_lock);
 	sim->attr.set_config(sim, offset, buf, len);
-	spin_unlock(&sim->config_lock);
+	spin_unlock_bh(&sim->config_lock);
 }
 
 static u32 sim_get_generation(struct vdpa_device *vdpa)
@@ -607,10 +678,8 @@ static void free_vqs(struct vdpasim *sim)
 {
 	unsigned int i;
 
-	for (i = 0; sim->vqs && i < sim->attr.nvqs; i++) {
-		vringh_kiov_cleanup(&sim->vqs[i].riov);
-		vringh_kiov_cleanup(&sim->vqs[i].wiov);
-	}
+	for (i = 0; sim->vqs && i < sim->attr.nvqs; i++)
+		vq_free(&sim->vqs[i]);
 	kfree(sim->vqs);
 }
 
@@ -687,7 +756,7 @@ static void sim_hold(struct vdpa_device *vdpa)
 
 static void sim_let_go(struct vdpa_device *vdpa)
 {
-	mutex_unlock(&vdpa_to_sim(vdpa)->mutex);
+	up(&vdpa_to_sim(vdpa)->lock);
 }
 
 static const struct vdpa_dirty_ops sim_dirty_ops = {
@@ -713,12 +782,12 @@ static int sim_init_worker(struct vdpasim *sim)
 static int sim_init(struct vdpasim *sim)
 {
 	struct device *dev = &sim->vdpa.dev;
-	unsigned int group;
+	unsigned int i;
 	int err;
 
 	sim->vdpa.dma_dev = dev;
 	sim->vdpa.mdev = sim->attr.mgmt_dev;
-	mutex_init(&sim->mutex);
+	sema_init(&sim->lock, 1);
 	spin_lock_init(&sim->config_lock);
 	spin_lock_init(&sim->hurry_lock);
 	kthread_init_work(&sim->work, sim_work);
@@ -731,6 +800,8 @@ static int sim_init(struct vdpasim *sim)
 	sim->vqs = kcalloc(sim->attr.nvqs, sizeof(*sim->vqs), GFP_KERNEL);
 	if (!sim->config || !sim->vqs)
 		return -ENOMEM;
+	for (i = 0; i < sim->attr.nvqs; i++)
+		vq_init(&sim->vqs[i]);
 	if (dirty_log) {
 		sim->dirty = vdpa_dirty_offer(&sim->vdpa, sim->attr.nvqs, &sim_dirty_ops);
 		if (!sim->dirty)
@@ -739,8 +810,7 @@ static int sim_init(struct vdpasim *sim)
 	err = vdpasim_iommu_init(sim);
 	if (err)
 		return err;
-	for (group = 0; group < sim->attr.ngroups; group++)
-		sim_set_group_table(sim, group, 0);
+	sim_set_tables(sim);
 
 	return sim_init_worker(sim);
 }

@@ -70,7 +70,7 @@ static void replace(struct vdpasim *sim, unsigned int asid, struct vhost_iotlb *
 {
 	spin_lock(&sim->iommu_lock);
 	vhost_iotlb_swap(&sim->as[asid].table, new);
-	sim->as[asid].identity = identity;
+	WRITE_ONCE(sim->as[asid].identity, identity);
 	spin_unlock(&sim->iommu_lock);
 	vhost_iotlb_discard(new);
 }

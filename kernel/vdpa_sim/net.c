@@ -32,6 +32,9 @@
 #define NET_VQS(pairs)	(2 * (pairs) + 1)
 #define NET_MTU		1500
 
+/* in all, with a lock of the driver's held: as many as it hands over at once, roughly */
+#define NET_KICK_BATCH	32
+
 static_assert(NET_VQS(NET_PAIRS_MAX) <= VDPASIM_VQS_MAX);
 
 struct net_stats {
@@ -49,7 +52,7 @@ struct net_ctrl_stats {
 };
 
 /*
- * One queue each way, and the control queue's numbers; under the device's mutex, but for
+ * One queue each way, and the control queue's numbers; under the device's lock, but for
  * who looks at the numbers.
  */
 struct vdpasim_net {
@@ -167,13 +170,13 @@ static bool net_has_room(struct vdpasim_net *net, unsigned int pair)
 static bool net_work_pair(struct vdpasim_net *net, unsigned int pair, unsigned int *done)
 {
 	struct vdpasim_virtqueue *rxq = &net->sim.vqs[2 * pair], *txq = rxq + 1;
-	unsigned int sent, received = 0;
+	unsigned int batch = vdpasim_batch(&net->sim, *done), sent, received = 0;
 	size_t len;
 	int ret;
 
 	if (!rxq->ready || !txq->ready)
 		return false;
-	for (sent = 0; sent < VDPASIM_BATCH; sent++) {
+	for (sent = 0; sent < batch; sent++) {
 		if (test_bit(pair, &net->left) && !net_has_room(net, pair))
 			break;
 		ret = vdpasim_getdesc(&net->sim, txq, &txq->riov, NULL);
@@ -181,6 +184,8 @@ static bool net_work_pair(struct vdpasim_net *net, unsigned int pair, unsigned i
 			__clear_bit(pair, &net->left);
 			break;
 		}
+		if (ret == -EAGAIN)
+			break;
 		if (ret < 0) {
 			net->tx[pair].errors++;
 			continue;
@@ -195,7 +200,7 @@ static bool net_work_pair(struct vdpasim_net *net, unsigned int pair, unsigned i
 	if (sent)
 		vdpasim_notify(txq);
 	*done += sent;
-	return sent == VDPASIM_BATCH;
+	return sent == batch;
 }
 
 /*
@@ -210,9 +215,9 @@ static bool net_set_mac(struct vdpasim *sim, struct vdpasim_virtqueue *vq)
 	    vringh_iov_pull_iotlb(&vq->vring, &vq->riov, mac, sizeof(mac)) != sizeof(mac) ||
 	    !is_valid_ether_addr(mac))
 		return false;
-	spin_lock(&sim->config_lock);
+	spin_lock_bh(&sim->config_lock);
 	ether_addr_copy(config->mac, mac);
-	spin_unlock(&sim->config_lock);
+	spin_unlock_bh(&sim->config_lock);
 	return true;
 }
 
@@ -242,9 +247,9 @@ static bool net_announced(struct vdpasim *sim)
 
 	if (!vdpasim_has(sim, VIRTIO_NET_F_GUEST_ANNOUNCE))
 		return false;
-	spin_lock(&sim->config_lock);
+	spin_lock_bh(&sim->config_lock);
 	config->status &= ~__cpu_to_virtio16(true, VIRTIO_NET_S_ANNOUNCE);
-	spin_unlock(&sim->config_lock);
+	spin_unlock_bh(&sim->config_lock);
 	return true;
 }
 
@@ -272,15 +277,15 @@ static bool net_work_ctrl(struct vdpasim_net *net, unsigned int *done)
 	struct vdpasim_virtqueue *vq = &sim->vqs[net_ctrl_vq(sim)];
 	struct virtio_net_ctrl_hdr hdr = {};
 	virtio_net_ctrl_ack ack;
-	unsigned int handled;
+	unsigned int batch = vdpasim_batch(sim, *done), handled;
 	ssize_t written;
 	int ret;
 
 	if (!vq->ready || !vdpasim_has(sim, VIRTIO_NET_F_CTRL_VQ))
 		return false;
-	for (handled = 0; handled < VDPASIM_BATCH; handled++) {
+	for (handled = 0; handled < batch; handled++) {
 		ret = vdpasim_getdesc(sim, vq, &vq->riov, &vq->wiov);
-		if (!ret)
+		if (!ret || ret == -EAGAIN)
 			break;
 		net->ctrl.requests++;
 		if (ret < 0) {
@@ -302,7 +307,7 @@ static bool net_work_ctrl(struct vdpasim_net *net, unsigned int *done)
 	if (handled)
 		vdpasim_notify(vq);
 	*done += handled;
-	return handled == VDPASIM_BATCH;
+	return handled == batch;
 }
 
 static bool net_work(struct vdpasim *sim, unsigned long *kicked, unsigned int *done)
@@ -410,9 +415,9 @@ static void net_resumed(struct vdpasim *sim)
 
 	if (!vdpasim_has(sim, VIRTIO_NET_F_GUEST_ANNOUNCE))
 		return;
-	spin_lock(&sim->config_lock);
+	spin_lock_bh(&sim->config_lock);
 	config->status |= __cpu_to_virtio16(true, VIRTIO_NET_S_ANNOUNCE);
-	spin_unlock(&sim->config_lock);
+	spin_unlock_bh(&sim->config_lock);
 	vdpasim_config_changed(sim);
 }
 
@@ -462,6 +467,7 @@ static int net_dev_add(struct vdpa_mgmt_dev *mdev, const char *name,
 		.id		= VIRTIO_ID_NET,
 		.ngroups	= 2,
 		.nas		= 2,
+		.kick_batch	= NET_KICK_BATCH,
 		.work		= net_work,
 		.queue_ready	= net_queue_ready,
 		.set_config	= net_set_config,
@@ -513,10 +519,10 @@ static int net_dev_set_attr(struct vdpa_mgmt_dev *mdev, struct vdpa_device *vdpa
 
 	if (!(config->mask & BIT_ULL(VDPA_ATTR_DEV_NET_CFG_MACADDR)))
 		return -EOPNOTSUPP;
-	spin_lock(&sim->config_lock);
+	spin_lock_bh(&sim->config_lock);
 	ether_addr_copy(sim_to_net(sim)->mac, config->net.mac);
 	ether_addr_copy(net_config->mac, config->net.mac);
-	spin_unlock(&sim->config_lock);
+	spin_unlock_bh(&sim->config_lock);
 	vdpasim_config_changed(sim);
 	return 0;
 }

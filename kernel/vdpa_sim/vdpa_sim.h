@@ -2,11 +2,14 @@
 /*
  * A simulated vDPA device: what its kinds share.
  *
- * Locks, outermost first: @mutex keeps the device's state, and is held by the worker while
- * it works, so that who has it (guard(vdpasim)) knows the device to be still; @config_lock
- * keeps the configuration, and is all that who only looks at the device must wait for;
- * @iommu_lock keeps the address spaces, also from the worker while it touches memory through
- * them.
+ * Locks, outermost first: @lock keeps the device's state, and is held by the worker, or who
+ * does its work, meanwhile, so that who has it (guard(vdpasim)) knows the device to be still;
+ * @config_lock keeps the configuration, and is all that who only looks at the device must wait
+ * for; @iommu_lock keeps the address spaces of a process, also from the worker while it
+ * touches memory through them.
+ *
+ * @lock is a semaphore, since it may be taken, and let go of, by a driver's kick: with a lock
+ * held that a softirq takes, too. What a mutex does there is not safe from softirqs.
  */
 #ifndef _VDPA_SIM_H
 #define _VDPA_SIM_H
@@ -14,7 +17,7 @@
 #include <linux/bitmap.h>
 #include <linux/cleanup.h>
 #include <linux/kthread.h>
-#include <linux/mutex.h>
+#include <linux/semaphore.h>
 #include <linux/spinlock.h>
 #include <linux/vdpa.h>
 #include <linux/vhost_iotlb.h>
@@ -28,8 +31,11 @@
 #define VDPASIM_QUEUE_MAX	256
 #define VDPASIM_VQS_MAX		BITS_PER_LONG
 
-/* How many descriptors a queue may have handled before others get their turn. */
+/* How many chains a queue may have handled before others get their turn. */
 #define VDPASIM_BATCH		64
+
+/* A chain of no more pieces needs no memory: all that our devices say drivers may make. */
+#define VDPASIM_PIECES		40
 
 struct vdpasim;
 struct vdpa_dirty;
@@ -44,12 +50,16 @@ struct vdpasim_virtqueue {
 	u16 avail_idx;
 	u16 head;
 	bool ready;
+	struct kvec rpieces[VDPASIM_PIECES];
+	struct kvec wpieces[VDPASIM_PIECES];
 };
 
 /*
  * What a kind of device brings along.
  * @work: handles the queues whose bits are set in @kicked and counts what it did in
- *	@done; true if there is more to do. Called with the mutex held.
+ *	@done; true if there is more to do. Called with the lock held.
+ * @kick_batch: how many chains whoever kicks may be kept for in all, with what work() then
+ *	does without sleeping; none if it always may have to
  */
 struct vdpasim_dev_attr {
 	struct vdpa_mgmt_dev *mgmt_dev;
@@ -63,17 +73,18 @@ struct vdpasim_dev_attr {
 	u32 nvqs;
 	u32 ngroups;
 	u32 nas;
+	u32 kick_batch;
 
 	bool (*work)(struct vdpasim *sim, unsigned long *kicked, unsigned int *done);
 	/*
 	 * A queue is ready. What was in it when the device was stopped nobody tells of again:
-	 * marks in @kicked what has to be looked at. With the mutex held.
+	 * marks in @kicked what has to be looked at. With the lock held.
 	 */
 	void (*queue_ready)(struct vdpasim *sim, unsigned int idx);
 	/* a driver writes to the configuration, inside of it; with its lock */
 	void (*set_config)(struct vdpasim *sim, unsigned int offset, const void *buf,
 			   unsigned int len);
-	/* the device was reset, with the configuration's lock, too; or resumed. Mutex held. */
+	/* the device was reset, with the configuration's lock, too; or resumed. Lock held. */
 	void (*reset)(struct vdpasim *sim);
 	void (*resumed)(struct vdpasim *sim);
 	/* for anybody, without a lock */
@@ -93,12 +104,13 @@ struct vdpasim {
 	struct vdpasim_dev_attr attr;
 
 	/* the device's state */
-	struct mutex mutex;
+	struct semaphore lock;
 	struct vdpasim_virtqueue *vqs;
 	u64 features;
 	u8 status;
 	bool suspended;
 	bool retired;		/* it is being taken away: nothing begins any more */
+	bool atomic;		/* who kicks is being served, and must not sleep */
 	/* whose addresses they are, where they are user addresses */
 	struct mm_struct *mm;
 
@@ -134,16 +146,30 @@ static inline bool vdpasim_has(const struct vdpasim *sim, unsigned int feature)
 	return sim->features & BIT_ULL(feature);
 }
 
+/* Is it the kernel's own driver that works with it? Sure only with the lock held. */
+static inline bool vdpasim_iommu_is_identity(const struct vdpasim *sim)
+{
+	return READ_ONCE(sim->as[0].identity);
+}
+
 static inline bool vdpasim_is_started(const struct vdpasim *sim)
 {
 	return (sim->status & VIRTIO_CONFIG_S_DRIVER_OK) &&
 	       !(sim->status & VIRTIO_CONFIG_S_NEEDS_RESET);
 }
 
+/* How many chains work() may handle of a queue, when it has handled @done already. */
+static inline unsigned int vdpasim_batch(const struct vdpasim *sim, unsigned int done)
+{
+	if (sim->atomic)
+		return done < sim->attr.kick_batch ? sim->attr.kick_batch - done : 0;
+	return VDPASIM_BATCH;
+}
+
 /* core.c */
 void vdpasim_lock(struct vdpasim *sim);
 void vdpasim_retire(struct vdpasim *sim);
-DEFINE_GUARD(vdpasim, struct vdpasim *, vdpasim_lock(_T), mutex_unlock(&_T->mutex))
+DEFINE_GUARD(vdpasim, struct vdpasim *, vdpasim_lock(_T), up(&_T->lock))
 struct vdpasim *vdpasim_create(struct vdpasim_dev_attr *attr,
 			       const struct vdpa_dev_set_config *config);
 void vdpasim_schedule_work(struct vdpasim *sim);

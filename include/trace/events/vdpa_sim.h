@@ -13,26 +13,31 @@
 #include <linux/vdpa.h>
 #include <linux/vhost_iotlb.h>
 
-/* The worker ran once: @done are the requests or frames it took off the rings. */
+/*
+ * The worker ran once: @done are the requests or frames it took off the rings. Or it was not
+ * needed: @here, who kicked did its work.
+ */
 TRACE_EVENT(vdpa_sim_work,
-	TP_PROTO(u32 index, u32 done, bool more),
+	TP_PROTO(u32 index, u32 done, bool more, bool here),
 
-	TP_ARGS(index, done, more),
+	TP_ARGS(index, done, more, here),
 
 	TP_STRUCT__entry(
 		__field(u32,	index)
 		__field(u32,	done)
 		__field(bool,	more)
+		__field(bool,	here)
 	),
 
 	TP_fast_assign(
 		__entry->index	= index;
 		__entry->done	= done;
 		__entry->more	= more;
+		__entry->here	= here;
 	),
 
-	TP_printk("index %u done %u%s", __entry->index, __entry->done,
-		  __entry->more ? " more" : "")
+	TP_printk("index %u done %u%s%s", __entry->index, __entry->done,
+		  __entry->more ? " more" : "", __entry->here ? " here" : "")
 );
 
 /* A ring is not to be used any more: the device needs a reset. */
