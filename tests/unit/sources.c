@@ -273,21 +273,32 @@ static void kinds_of_threads(void)
 {
 	struct ms_vm *vm;
 	__u64 calls = 0;
+	int named = 0, others = 0;
 
 	begin();
 	vm = put("ms_vms", 1);
 	vm->tgid = getpid();
 	for (int i = 0; i < 40; i++) {
-		struct ms_thread *t = put("ms_threads", 100 + i);
+		/* whoever was there first is found last */
+		struct ms_thread *t = put("ms_threads", 139 - i);
 
 		t->vm = 1;
 		t->calls[MS_WAIT_STALL] = 1;
-		snprintf(t->comm, sizeof(t->comm), "kind %c%c", 'a' + i % 26, 'a' + i / 26);
+		snprintf(t->comm, sizeof(t->comm), "kind %c%c", 'a' + (39 - i) % 26,
+			 'a' + (39 - i) / 26);
+		if (i == 38)
+			snprintf(t->comm, sizeof(t->comm), "others");
 	}
 	point(sample(0) && m.vms == 1, "threads: the VM is there");
 	point(m.vms && m.vm[0].threads == MODEL_THREADS, "threads: so many kinds, and no more");
-	for (size_t i = 0; m.vms && i < m.vm[0].threads; i++)
+	for (size_t i = 0; m.vms && i < m.vm[0].threads; i++) {
 		calls += m.vm[0].thread[i].calls[MS_WAIT_STALL];
+		named += !strcmp(m.vm[0].thread[i].name, "kind aa") ||
+			 !strcmp(m.vm[0].thread[i].name, "kind ha");
+		others += !strcmp(m.vm[0].thread[i].name, "others");
+	}
+	point(named == 2, "threads: who was there first keeps his name");
+	point(others == 1, "threads: but for who is called as the last of them is");
 	point(calls == 40, "threads: none is lost");
 }
 

@@ -35,6 +35,7 @@ struct model_vcpu {
 struct model_thread {
 	char name[MS_COMM_LEN + 8];	/* without control characters */
 	__u64 ns[MS_WAITS], calls[MS_WAITS];
+	__u32 tid;			/* the lowest of theirs */
 };
 
 /* What QEMU says of its migration, times in s, sizes in bytes; as of query-migrate. */
