@@ -157,7 +157,8 @@ EXPORT_SYMBOL_GPL(vdpasim_complete);
  * Whether it does is in memory that may have to be paged in. Where it cannot be read, it
  * is told: once too often hurts nobody.
  *
- * Context: may sleep. The driver is told with softirqs off, as interrupts come.
+ * Context: may sleep, unless the kernel's own driver is served. It is told with softirqs off,
+ * as interrupts come.
  */
 void vdpasim_notify(struct vdpasim_virtqueue *vq)
 {

@@ -203,16 +203,23 @@ static bool sim_serve_kick(struct vdpasim *sim)
 	bool more = true;
 
 	if (IS_ENABLED(CONFIG_PREEMPT_RT) || irqs_disabled() ||
-	    !vdpasim_iommu_is_identity(sim) || !sim->attr.kick_batch ||
-	    down_trylock(&sim->lock))
+	    !vdpasim_iommu_is_identity(sim) || !sim->attr.kick_batch)
 		return false;
-	/* it may be somebody else's by now; and marking pages sleeps */
-	if (sim_may_work(sim) && vdpasim_iommu_is_identity(sim) && !sim->dirty) {
-		sim->atomic = true;
-		more = sim_serve(sim);
-		sim->atomic = false;
+	/*
+	 * Neither is whoever has the device replaced by another task, nor does what the driver
+	 * is told lead to more kicks, until the device can be had again.
+	 */
+	local_bh_disable();
+	if (!down_trylock(&sim->lock)) {
+		/* it may be somebody else's by now; and marking pages sleeps */
+		if (sim_may_work(sim) && vdpasim_iommu_is_identity(sim) && !sim->dirty) {
+			sim->atomic = true;
+			more = sim_serve(sim);
+			sim->atomic = false;
+		}
+		up(&sim->lock);
 	}
-	up(&sim->lock);
+	local_bh_enable();
 	return !more;
 }
 

@@ -32,8 +32,12 @@
 #define NET_VQS(pairs)	(2 * (pairs) + 1)
 #define NET_MTU		1500
 
-/* in all, with a lock of the driver's held: as many as it hands over at once, roughly */
-#define NET_KICK_BATCH	32
+/*
+ * What is done in a kick, with a lock of the driver's held: as many frames as it hands over at
+ * once, roughly, but no more than so many bytes.
+ */
+#define NET_KICK_BATCH	32U
+#define NET_KICK_BYTES	SZ_128K
 
 static_assert(NET_VQS(NET_PAIRS_MAX) <= VDPASIM_VQS_MAX);
 
@@ -106,12 +110,13 @@ static bool net_receive(struct vdpasim_net *net, unsigned int pair, size_t len)
 	int ret;
 
 	ret = vdpasim_getdesc(&net->sim, vq, NULL, &vq->wiov);
-	if (ret <= 0) {
-		if (ret)
-			stats->errors++;
-		else
-			stats->overruns++;
-		return ret;
+	if (!ret || ret == -EAGAIN) {
+		stats->overruns++;
+		return false;
+	}
+	if (ret < 0) {
+		stats->errors++;
+		return true;
 	}
 	if (vringh_kiov_length(&vq->wiov) < len) {
 		/* it may do for the next one */
@@ -450,6 +455,7 @@ static int net_setup(struct vdpasim_net *net, const struct vdpa_dev_set_config *
 
 	net->frame_size = sizeof(struct virtio_net_hdr_v1) + VLAN_ETH_HLEN + mtu;
 	net->frame_size = max(net->frame_size, PAGE_SIZE);
+	net->sim.attr.kick_batch = clamp(NET_KICK_BYTES / net->frame_size, 1, NET_KICK_BATCH);
 	net->frame = kvmalloc(net->frame_size, GFP_KERNEL);
 	return net->frame ? 0 : -ENOMEM;
 }
@@ -467,7 +473,6 @@ static int net_dev_add(struct vdpa_mgmt_dev *mdev, const char *name,
 		.id		= VIRTIO_ID_NET,
 		.ngroups	= 2,
 		.nas		= 2,
-		.kick_batch	= NET_KICK_BATCH,
 		.work		= net_work,
 		.queue_ready	= net_queue_ready,
 		.set_config	= net_set_config,

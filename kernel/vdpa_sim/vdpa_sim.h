@@ -9,7 +9,8 @@
  * touches memory through them.
  *
  * @lock is a semaphore, since it may be taken, and let go of, by a driver's kick: with a lock
- * held that a softirq takes, too. What a mutex does there is not safe from softirqs.
+ * held that a softirq takes, too. What a mutex does there is not safe from softirqs. lockdep
+ * does not look at it: nobody waits for it who has one of the others.
  */
 #ifndef _VDPA_SIM_H
 #define _VDPA_SIM_H
@@ -125,7 +126,7 @@ struct vdpasim {
 	/* how many want the worker to wait for nothing */
 	spinlock_t hurry_lock;
 	unsigned int hurried;
-	/* what it writes is marked; @logs: in this round of the worker's */
+	/* what it writes is marked; @logs: in this round of the worker's, who does it all then */
 	struct vdpa_dirty *dirty;
 	bool logs;
 	/* queues that the worker has to look at */

@@ -5,15 +5,16 @@
  * or (use_va) to addresses of the process that we run for.
  *
  * What the table says counts until its lock is released: memory is read and written
- * with the lock held, so that nothing is touched any more once an unmap has returned.
+ * with the lock held, so that nothing is touched any more once an unmap has returned. Where
+ * the caller says that nobody changes the table meanwhile, there is no lock.
  * User memory may be paged out; then the lock is released, the page is faulted in and
  * all is looked up again.
  *
  * What was found last is remembered in windows: for each CPU some sets, for
  * each set a window for what is read of a ring, what is written, and so on. A ring
  * has its set by its address; another ring that has the same makes it forget, no more,
- * since a window knows which table it is of and whether that has changed. With the lock
- * held there is no preemption; a ring that is used by an interrupt uses other sets.
+ * since a window knows which table it is of and whether that has changed. Meanwhile
+ * there is no preemption; a ring that is used by an interrupt uses other sets.
  */
 #include <linux/export.h>
 #include <linux/hash.h>
@@ -84,6 +85,7 @@ static __always_inline void pass_begin(struct pass *pass)
 {
 	struct vringh *vrh = pass->vrh;
 	struct window_sets *sets;
+	unsigned int level;
 
 	if (vrh->iotlb_lock)
 		spin_lock(vrh->iotlb_lock);
@@ -91,10 +93,11 @@ static __always_inline void pass_begin(struct pass *pass)
 	if (IS_ENABLED(CONFIG_PREEMPT_RT) || !vrh->iotlb_lock)
 		preempt_disable();
 	sets = this_cpu_ptr(window_sets);
-	if (likely(in_task()))
+	level = interrupt_context_level();
+	if (likely(!level))
 		pass->windows = &sets->set[hash_ptr(vrh, SET_BITS)];
 	else
-		pass->windows = &sets->interrupt[interrupt_context_level() - 1];
+		pass->windows = &sets->interrupt[level - 1];
 	if (vrh->use_va)
 		pagefault_disable();
 	pass->descs_good = false;
