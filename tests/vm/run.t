@@ -68,9 +68,10 @@ rm -f build/guest.sh
 
 # a fresh kernel log, the host's own kernel
 status=0
-said=$($run -k host -o "$TAP_TMP/host" -- sh -c 'echo "$MIGSCOPE_KERNEL $PWD $(uname -r)"; exit 3') || status=$?
+said=$($run -k host -P 9788 -o "$TAP_TMP/host" -- sh -c 'echo "$MIGSCOPE_KERNEL $PWD $(uname -r)"; exit 3') || status=$?
 is "host: exit status" $status 3
 is "host: right here" "$said" "host $PWD $(uname -r)"
+is "host: so are the command's ports" "$(cat "$TAP_TMP/host/port")" 9788
 status=0
 $run -k host -t 1 -o "$TAP_TMP/host" -- sleep 100 2>/dev/null || status=$?
 is "host: not in time" $status 122
