@@ -259,7 +259,8 @@ static bool one_round(struct ring *r, struct chain *c, u16 *told, const char **w
 		return false;
 	*what = "nothing more is there";
 	/* who polls (caif_virtio) tells by it that he has none */
-	untouched = head = below(U16_MAX);
+	untouched = below(U16_MAX);
+	head = untouched;
 	if (getdesc(r, true, true, &head) != 0 || head != (r->kind == USER ? NUM : untouched))
 		return false;
 	*what = "the other side is told when it wants to be";
