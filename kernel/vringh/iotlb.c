@@ -89,6 +89,8 @@ static __always_inline void pass_begin(struct pass *pass)
 
 	if (vrh->iotlb_lock)
 		spin_lock(vrh->iotlb_lock);
+	else
+		__acquire(vrh->iotlb_lock);
 	/* where no lock does that */
 	if (IS_ENABLED(CONFIG_PREEMPT_RT) || !vrh->iotlb_lock)
 		preempt_disable();
@@ -111,6 +113,8 @@ static __always_inline void pass_end(struct pass *pass)
 		preempt_enable();
 	if (pass->vrh->iotlb_lock)
 		spin_unlock(pass->vrh->iotlb_lock);
+	else
+		__release(pass->vrh->iotlb_lock);
 }
 
 /* The lock is released. Is the user memory there now that was not? */
