@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: host needs=root,kvm,bpf else=6.12 timeout=900
+# migscope: host needs=root,kvm,bpf else=6.12,long timeout=900
 #
 # migscope forecast of VMs whose pages are known: what it takes from their rings decides as
 # what they do would. The bandwidths follow from how fast the guest really was: a busy machine
