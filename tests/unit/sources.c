@@ -278,15 +278,14 @@ static void kinds_of_threads(void)
 	begin();
 	vm = put("ms_vms", 1);
 	vm->tgid = getpid();
-	for (int i = 0; i < 40; i++) {
-		/* whoever was there first is found last */
-		struct ms_thread *t = put("ms_threads", 139 - i);
+	/* whoever was there first is found last */
+	for (int i = 39; i >= 0; i--) {
+		struct ms_thread *t = put("ms_threads", 100 + i);
 
 		t->vm = 1;
 		t->calls[MS_WAIT_STALL] = 1;
-		snprintf(t->comm, sizeof(t->comm), "kind %c%c", 'a' + (39 - i) % 26,
-			 'a' + (39 - i) / 26);
-		if (i == 38)
+		snprintf(t->comm, sizeof(t->comm), "kind %c%c", 'a' + i % 26, 'a' + i / 26);
+		if (i == 1)
 			snprintf(t->comm, sizeof(t->comm), "others");
 	}
 	point(sample(0) && m.vms == 1, "threads: the VM is there");

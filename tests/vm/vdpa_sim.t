@@ -57,9 +57,9 @@ mkdir "$trace"
 echo 20000 >"$trace/buffer_size_kb"
 load use_va=1 || bail_out "no simulator"
 events() { grep -c " $1: " "$trace/trace"; }
-# rounds here|worker: of work, by who kicked and by the worker
-rounds() { grep ' vdpa_sim_work: ' "$trace/trace" | grep -c"${what_rounds[$1]}" ' here$'; }
-declare -A what_rounds=([here]='' [worker]=v)
+# rounds of work, by who kicked and by the worker
+rounds_here() { grep -c ' vdpa_sim_work: .* here$' "$trace/trace"; }
+rounds_of_worker() { grep ' vdpa_sim_work: ' "$trace/trace" | grep -cv ' here$'; }
 
 #
 # The kernel's own drivers
@@ -73,7 +73,7 @@ ip link set "$net" up
 is "its largest frame" "$(cat "/sys/class/net/$net/mtu")" 4000
 said=$(build/clients/frames -n 600 "$net") || :
 like "frames come back as they were, one by one" "${said:-none}" 'frames 600 bytes [0-9]+ strangers 8[56]'
-num "who sends them does the card's work" "$(rounds here)" -ge 600
+num "who sends them does the card's work" "$(rounds_here)" -ge 600
 said=$(build/clients/frames -n 2048 -b 64 "$net") || :
 like "and in bursts" "${said:-none}" 'frames 2048 '
 num "what was received" "$(stat_of n0 0 'rx packets')" -ge 2648
@@ -92,14 +92,14 @@ ok "frames on any of them" build/clients/frames -n 600 -b 32 "$net"
 
 ok "a disk" add b0 blk virtio_vdpa
 disk=$(disk_of b0)
-here=$(rounds here) worker=$(rounds worker)
+here=$(rounds_here) worker=$(rounds_of_worker)
 ok "blocks, past the cache" build/clients/blocks -n 100 "$disk"
-num "who asks for them does the disk's work" $(($(rounds here) - here)) -ge 200
-num "and wakes nobody" $(($(rounds worker) - worker)) -le 20
-worker=$(rounds worker)
+num "who asks for them does the disk's work" $(($(rounds_here) - here)) -ge 200
+num "and wakes nobody" $(($(rounds_of_worker) - worker)) -le 20
+worker=$(rounds_of_worker)
 ok "they are overwritten with zeroes" timeout 60 blkdiscard -z -l 64M "$disk"
 ok "all of them" cmp -n 64M "$disk" /dev/zero
-num "by the worker, which has the time" $(($(rounds worker) - worker)) -ge 1
+num "by the worker, which has the time" $(($(rounds_of_worker) - worker)) -ge 1
 ok "and in requests of many segments" build/clients/blocks -n 40 -s 131072 "$disk"
 mkdir "$TAP_TMP/disk"
 mkfs.ext4 -q "$disk" && mount "$disk" "$TAP_TMP/disk"
@@ -125,7 +125,7 @@ for dev in b0 b1; do
 done
 ok "what is written to one" build/clients/blocks -n 100 "$(disk_of b0)"
 ok "is on the other" cmp -n 409600 "$(disk_of b0)" "$(disk_of b1)"
-is "who may have to wait for others' requests is the worker" "$(rounds here)" 0
+is "who may have to wait for others' requests is the worker" "$(rounds_here)" 0
 for dev in b0 b1; do
 	ok "$dev is taken away, too" vdpa dev del $dev
 done
@@ -181,8 +181,8 @@ variant() {	# WORDS -p|'' PARAMETER...
 	else
 		skip 1 "$words: only a kernel with CONFIG_FAILSLAB can fail there"
 	fi
-	is "$words: a process's kick is the worker's" "$(rounds here)" 0
-	num "$words: to do" "$(rounds worker)" -ge 10
+	is "$words: a process's kick is the worker's" "$(rounds_here)" 0
+	num "$words: to do" "$(rounds_of_worker)" -ge 10
 	echo >"$trace/trace"
 	ok "$words: who maps nothing reaches nothing" \
 		"$client" ${physical:+"$physical"} "$(vdpa_node b1)" nothing
