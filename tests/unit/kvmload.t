@@ -169,7 +169,7 @@ done
 
 # --- barriers. 1009 pages: 504 before, with 4 of them in the ring
 mkfifo "$TAP_TMP/go"
-timeout 300 "$kvmload" -n 1009 -e 100 --wait-start -b --hold --leave-tail <"$TAP_TMP/go" >"$out" &
+timeout 300 "$kvmload" -n 1009 -e 100 --wait-start -b --hold --hold-vm --leave-tail <"$TAP_TMP/go" >"$out" &
 job=$!
 exec 7>"$TAP_TMP/go"
 barrier() {	# AT: wait for it, set pid
@@ -180,7 +180,8 @@ barrier() {	# AT: wait for it, set pid
 	done
 	return 1
 }
-vms_of() { find "/proc/$1/fd" -lname 'anon_inode:kvm-vm' 2>/dev/null | wc -l; }
+files_of() { find "/proc/$1/fd" -lname "anon_inode:kvm-$2*" 2>/dev/null | wc -l; }
+vms_of() { files_of "$1" vm; }
 ok "barrier at the start" barrier start
 is "no VM before it" "$(vms_of "$pid")" 0
 echo >&7
@@ -191,6 +192,10 @@ unlike "nothing ends while it waits" "$(<"$out")" '"end"'
 kill -USR1 "$pid"
 ok "barrier at the end, after a signal" barrier end
 is "the VM still lives" "$(vms_of "$pid")" 1
+echo >&7
+ok "barrier when only the VM is open" barrier vm
+is "it is" "$(vms_of "$pid") $(files_of "$pid" vcpu)" "1 0"
+nok "nor is a vCPU mapped" grep -q 'kvm-vcpu' "/proc/$pid/maps"
 echo >&7
 wait "$job"
 is "and then it ends: status" "$?" 0

@@ -34,6 +34,44 @@ vdpa_handed_over
 watch_end
 vdpa_known_later
 
+# --- a VM whose vCPUs' files are closed before its own: their rings are there until it ends. At
+# open files a look is taken every ten seconds, or each time where nothing else says what is alive.
+kvmload=build/kvmload
+declare -A blind=([all]='' [no_map]='--target ring_now=no_such'
+	[no_end]='--target ring_free=no_such --target ring_free_event=no_such')
+declare -A stat_pid
+for name in "${!blind[@]}"; do
+	# shellcheck disable=SC2086 # several words
+	"$migscope" ${blind[$name]} stat -j 0.5 >"$TAP_TMP/closed.$name" 2>"$TAP_TMP/closed.$name.err" &
+	stat_pid[$name]=$!
+done
+watch_first record -o "$TAP_TMP/closed.db" -i 500ms
+for name in "${!blind[@]}"; do
+	for ((i = 0; i < 300; i++)); do
+		[ ! -s "$TAP_TMP/closed.$name" ] || break
+		sleep 0.1
+	done
+done
+load closed --vcpus 2 --pages 401,409 --passes 3 --ring-size 1024 --memory 96M --name closed --hold --hold-vm
+load_to closed end
+pid=${load_pid[closed]}
+sleep 1.2
+load_go closed; load_to closed vm
+sleep 12
+load_end closed
+sleep 1.2
+watch_end
+kill -INT "${stat_pid[@]}"
+wait "${stat_pid[@]}"
+closed=$(truth closed '[.vms[0].total.vcpus[].pushes] | add')
+for name in "${!blind[@]}"; do
+	jq -c ".vms[] | select(.pid == $pid) | .dirty_ring.pushes" "$TAP_TMP/closed.$name" >"$TAP_TMP/pushes"
+	is "a VM without its vCPUs' files, $name: its pages never get less" "$(sort -nc "$TAP_TMP/pushes" 2>&1)" ''
+	is "a VM without its vCPUs' files, $name: all of them in the end" "$(tail -1 "$TAP_TMP/pushes")" "$closed"
+done
+is "its bill" "$("$migscope" report -j "$TAP_TMP/closed.db" |
+	jq -c '[.sessions[] | select(.name | startswith("closed")) | .bill.pages]')" "[$closed]"
+
 # --- one thread, two VMs after each other
 kvmload=build/kvmload
 watch_first stat -j 0.3

@@ -265,7 +265,7 @@ void kl_kvm_vcpu(struct kl_vcpu *v)
 	kl_guest_start(v);
 }
 
-void kl_kvm_destroy(struct kl_vm *vm)
+void kl_kvm_close_vcpus(struct kl_vm *vm)
 {
 	for (u32 i = 0; i < vm->o->vcpus; i++) {
 		struct kl_vcpu *v = &vm->vcpu[i];
@@ -275,6 +275,10 @@ void kl_kvm_destroy(struct kl_vm *vm)
 		munmap(v->run, vm->run_size);
 		close(v->fd);
 	}
+}
+
+void kl_kvm_destroy(struct kl_vm *vm)
+{
 	close(vm->fd);
 	close(vm->kvm_fd);
 	munmap(vm->sys, area_of(vm->sys_bytes));

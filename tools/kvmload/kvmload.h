@@ -61,7 +61,7 @@ struct kl_opts {
 	bool leave_tail;
 	bool wait_start;
 	bool barrier;
-	bool hold;
+	bool hold, hold_vm;
 	bool force_full;
 	bool kill_stalled;
 	bool always_reset;
@@ -251,6 +251,7 @@ int kl_kvm_open(const char *device);
 void kl_kvm_create(struct kl_vm *vm);
 void kl_kvm_vcpu(struct kl_vcpu *v);
 void kl_kvm_logging(struct kl_vm *vm, bool on);
+void kl_kvm_close_vcpus(struct kl_vm *vm);
 void kl_kvm_destroy(struct kl_vm *vm);
 int kl_ioctl(int fd, unsigned long req, const char *what, void *arg);
 

@@ -12,7 +12,7 @@ const char *argp_program_version = "kvmload " MIGSCOPE_VERSION;
 
 enum {
 	OPT_STRIDE = 0x100, OPT_SEED, OPT_MEMORY, OPT_BATCH, OPT_INTERVAL, OPT_CONCURRENT,
-	OPT_LEAVE_TAIL, OPT_HOLD, OPT_VMS, OPT_PARALLEL, OPT_TOGGLE, OPT_FORCE_FULL,
+	OPT_LEAVE_TAIL, OPT_HOLD, OPT_HOLD_VM, OPT_VMS, OPT_PARALLEL, OPT_TOGGLE, OPT_FORCE_FULL,
 	OPT_FULL_DELAY, OPT_FULL_RETRIES, OPT_KILL_STALLED, OPT_ALWAYS_RESET,
 	OPT_HARVEST_MAX, OPT_CLEAR_CHUNK, OPT_DEVICE, OPT_WAIT_START, OPT_NAME,
 };
@@ -62,6 +62,8 @@ static const struct argp_option options[] = {
 	{ "wait-start", OPT_WAIT_START, NULL, 0, "a barrier before the first VM is created", 4 },
 	{ "barrier", 'b', NULL, 0, "a barrier at the middle of the plan, all vCPUs stopped", 4 },
 	{ "hold", OPT_HOLD, NULL, 0, "a barrier at the end, before the VM is destroyed", 4 },
+	{ "hold-vm", OPT_HOLD_VM, NULL, 0, "a barrier when of the VM nothing is open any more but"
+	  " its own file", 4 },
 
 	{ NULL, 0, NULL, 0, "The run; SIGUSR2 ends the plan where it is, behind its middle"
 	  " if there is a barrier:", 5 },
@@ -194,6 +196,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_KILL_STALLED: o->kill_stalled = true; break;
 	case OPT_WAIT_START: o->wait_start = true; break;
 	case OPT_HOLD: o->hold = true; break;
+	case OPT_HOLD_VM: o->hold_vm = true; break;
 	case OPT_VMS: o->vms = number(state, "--vms", arg, 1, 100000); break;
 	case OPT_PARALLEL: o->parallel = true; break;
 	case OPT_DEVICE: o->device = arg; break;

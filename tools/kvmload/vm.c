@@ -233,6 +233,9 @@ struct json_object *kl_vm_run(const struct kl_opts *o, u32 index, u32 *wrong)
 	truth = kl_json_vm(&vm);
 	if (o->hold)
 		kl_barrier_wait("end", index);
+	kl_kvm_close_vcpus(&vm);
+	if (o->hold_vm)
+		kl_barrier_wait("vm", index);
 	*wrong = vm.wrong;
 	teardown(&vm);
 	return truth;

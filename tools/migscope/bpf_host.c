@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "bpf_host_private.h"
+#include "clock.h"
 #include "kernel_info.h"
 #include "release.h"
 
@@ -252,14 +253,14 @@ int bpf_host_discover(struct bpf_host *host)
 {
 	/* what they find they leave in maps */
 	static const char *const devices[] = { "iotlb_files", "vfio_files" };
-	time_t now = time(NULL);
+	double now = clock_seconds(CLOCK_MONOTONIC);
 	void *found = NULL;
 	long len;
 
 	free(host->found);
 	host->found = NULL;
 	if (bpf_host_has(host, "vm_destroy") && bpf_host_has(host, "ring_alloc") &&
-	    now >= host->discovered && now - host->discovered < DISCOVER_EVERY_S)
+	    host->discovered && now - host->discovered < DISCOVER_EVERY_S)
 		return 0;
 	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
 		if (bpf_host_read(host, devices[i], &found) >= 0) {

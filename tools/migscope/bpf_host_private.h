@@ -37,7 +37,7 @@ struct bpf_host {
 	double since;			/* CLOCK_MONOTONIC, s: when the first probe was attached */
 	char *kept;			/* folder of a bpf file system where all of it is pinned; NULL: none */
 	int kept_fd;			/* locks it; -1: none */
-	time_t discovered;		/* when all files were looked through last */
+	double discovered;		/* when all files were looked through last, s; 0: not yet */
 	void *found;			/* what that found of rings, until it is asked for; malloc'ed */
 	long found_len;
 	__u64 found_changes;		/* MS_SELF_RING_CHANGES before it */

@@ -35,22 +35,26 @@ static bool torn(const struct ms_ring_now *now, size_t n)
 	return false;
 }
 
+/*
+ * The walk over our own map is cheap, and it finds the rings of vCPUs whose file is closed: they
+ * live as long as their VM. But a ring whose death nobody tells us of must not be read: then the
+ * open files say what is alive.
+ */
+static bool reads_map(const struct bpf_host *host)
+{
+	return bpf_host_has(host, "ring_free") && bpf_host_has(host, "ring_now");
+}
+
 /* The living rings and their indices; *@now is malloc'ed. Number of records or -errno. */
 static long read_rings(struct bpf_host *host, struct ms_ring_now **now)
 {
-	/*
-	 * The walk over our own map is cheap, but a ring whose death nobody tells
-	 * us of must not be read: then the open files say what is alive.
-	 */
-	const char *probe = bpf_host_has(host, "ring_free") && bpf_host_has(host, "ring_now") ?
-			    "ring_now" : "vm_files";
 	void *data = NULL;
 	long len = 0;
 
 	for (int try = 0; !try || (try < READ_TRIES && torn(*now, len / sizeof(**now))); try++) {
 		free(data);
-		data = NULL;
-		len = bpf_host_read(host, probe, &data);
+		data = *now = NULL;
+		len = bpf_host_read(host, reads_map(host) ? "ring_now" : "vm_files", &data);
 		if (len < 0)
 			return len;
 		*now = data;
@@ -59,13 +63,14 @@ static long read_rings(struct bpf_host *host, struct ms_ring_now **now)
 }
 
 /*
- * The same, from what this sample's walk over all files has found, which is dear: it is
- * not made twice. -ENOENT: there was none, or it met a ring that was being counted.
+ * The same, where open files are all there is, from what this sample's walk over them has found,
+ * which is dear: it is not made twice. -ENOENT: there was none, or it met a ring that was being
+ * counted.
  */
 static long found_rings(struct bpf_host *host, struct ms_ring_now **now, __u64 *changes)
 {
 	void *data;
-	long len = bpf_host_found(host, &data, changes);
+	long len = reads_map(host) ? -ENOENT : bpf_host_found(host, &data, changes);
 
 	if (len >= 0 && torn(data, len / sizeof(**now))) {
 		free(data);
@@ -82,6 +87,59 @@ static int by_ring(const void *a, const void *b)
 	const struct ms_ring_now *x = a, *y = b;
 
 	return x->ring < y->ring ? -1 : x->ring > y->ring;
+}
+
+static struct ms_ring_now *find_ring(struct ms_ring_now *now, size_t n, __u64 ring)
+{
+	struct ms_ring_now key = { .ring = ring };
+
+	return n ? bsearch(&key, now, n, sizeof(key), by_ring) : NULL;
+}
+
+/* By address, each once: a vCPU's file may be open in more than one process. Their number. */
+static size_t each_once(struct ms_ring_now *now, size_t n)
+{
+	size_t kept = 0;
+
+	if (n)
+		qsort(now, n, sizeof(*now), by_ring);
+	for (size_t i = 0; i < n; i++)
+		if (!kept || now[kept - 1].ring != now[i].ring)
+			now[kept++] = now[i];
+	return kept;
+}
+
+struct unlisted {
+	struct ms_ring_now *now;
+	size_t listed, n;
+};
+
+static int add_unlisted(unsigned long long key, const void *value, void *arg)
+{
+	const struct ms_ring *ring = value;
+	struct unlisted *u = arg;
+	struct ms_ring_now *now;
+
+	if (find_ring(u->now, u->listed, key))
+		return 0;
+	now = realloc(u->now, (u->n + 1) * sizeof(*now));
+	if (!now)
+		return -ENOMEM;
+	u->now = now;
+	now[u->n++] = (struct ms_ring_now) {
+		.ring = key, .state = *ring, .reset_index = ring->last_reset, .dirty_index = ring->seen_dirty,
+	};
+	return 0;
+}
+
+/* Those of a vCPU whose file is closed, where only open files are looked at: as they were then. */
+static long read_unlisted(struct bpf_host *host, struct ms_ring_now **now, size_t n)
+{
+	struct unlisted u = { .now = *now, .listed = n, .n = n };
+	int err = bpf_host_walk(host, "ms_rings", sizeof(struct ms_ring), add_unlisted, &u);
+
+	*now = u.now;
+	return err ? err : (long)each_once(u.now, u.n);
 }
 
 static int by_vcpu(const void *a, const void *b)
@@ -143,16 +201,9 @@ static int add_ring(struct model *m, const struct ms_ring_now *now)
 struct rings {
 	struct bpf_host *host;
 	struct model *m;
-	const struct ms_ring_now *now;	/* living, by address */
+	struct ms_ring_now *now;	/* living, by address */
 	size_t n;
 };
-
-static const struct ms_ring_now *find_ring(const struct rings *r, __u64 ring)
-{
-	struct ms_ring_now key = { .ring = ring };
-
-	return r->n ? bsearch(&key, r->now, r->n, sizeof(key), by_ring) : NULL;
-}
 
 /*
  * A ring whose end nobody told us of: what was known of it when we looked last. One
@@ -165,7 +216,7 @@ static int add_gone(unsigned long long key, const void *value, void *arg)
 	struct model_vm *vm = model_vm(r->m, ring->vm);
 	struct ms_vm known;
 
-	if (find_ring(r, key))
+	if (find_ring(r->now, r->n, key))
 		return 0;
 	if (!vm) {
 		/* or is it only that nobody asked for it? */
@@ -241,7 +292,7 @@ static int add_exact(const struct rings *r)
 		if (!vm)
 			continue;
 		vm->pushes_exact += ms_push_count(&push[k]);
-		ring = find_ring(r, push[k].ring);
+		ring = find_ring(r->now, r->n, push[k].ring);
 		for (size_t v = 0; ring && v < vm->vcpus; v++) {
 			if (vm->vcpu[v].ring.vcpu_id != ring->state.vcpu_id)
 				continue;
@@ -281,6 +332,10 @@ static long read_consistent(struct bpf_host *host, struct model *m, struct ms_ri
 			before = bpf_host_ring_changes(host);
 			n = read_rings(host, now);
 		}
+		if (n >= 0)
+			n = each_once(*now, n);
+		if (n >= 0 && bpf_host_has(host, "ring_free") && !reads_map(host))
+			n = read_unlisted(host, now, n);
 		read_vms(fd, m);
 		if (n < 0 || bpf_host_self(host, MS_SELF_RING_CHANGES) == before || try == READ_TRIES)
 			return n;
@@ -306,15 +361,12 @@ static int sample(struct bpf_host *host, struct model *m)
 	if (bpf_host_map(host, "ms_ring_vms") < 0)
 		return 0;
 	n = read_consistent(host, m, &now);
-	if (n < 0 && n != -ENOENT)
+	if (n < 0 && n != -ENOENT) {
+		free(now);
 		return n;
-	if (n > 0)
-		qsort(now, n, sizeof(*now), by_ring);
-	/* a vCPU's file may be open in more than one process */
-	for (long i = 0; i < n; i++)
-		if (!r.n || now[r.n - 1].ring != now[i].ring)
-			now[r.n++] = now[i];
+	}
 	r.now = now;
+	r.n = n > 0 ? n : 0;
 	for (size_t i = 0; i < m->vms; i++) {
 		read_recent(m, &m->vm[i]);
 		read_pages(host, &m->vm[i]);
