@@ -48,6 +48,27 @@ for what in 'forecast -b 100' report; do
 	is "$what: what cannot be written is a failure" "$?" 1
 done
 
+# --- rings whose entries were followed. They show four pages of five that were dirtied within a
+# second or more, as those that come again before a reset; what no reset came between is exact
+followed() {	# SQL: more of it; pages a second, and pages within five
+	cp "$db" "$TAP_TMP/f.db"
+	sqlite3 "$TAP_TMP/f.db" "
+		UPDATE session SET last = 31 WHERE id = 1;
+		INSERT INTO series SELECT 1000 + value, 1, 'working_set_pages', 'gauge', 'pages',
+			json_object('within', CAST(value AS TEXT)) FROM json_each('[1, 2, 5, 10]');
+		INSERT INTO value SELECT 25, 1000 + value, 800 * value FROM json_each('[1, 2, 5, 10]');
+		CREATE VIEW of AS SELECT s.id, s.name FROM series s WHERE s.vm = 1; $1"
+	"$migscope" forecast -j -b 100 "$TAP_TMP/f.db" |
+		jq -sc '.[0] | [.from, (.dirty_bytes_per_second, (.curve[] | select(.seconds == 5) | .bytes) | . / 4096 | round)]'
+}
+is "entries: a reset in each second, then it stands still: what they show" "$(followed '')" '["entries",800,4000]'
+is "entries: it stood still in the middle, too" "$(followed "
+	DELETE FROM value WHERE sample IN (16, 17) AND series IN (SELECT id FROM of WHERE name IN ('ring_resets', 'dirty_pages'))")" \
+	'["entries",800,4000]'
+is "entries: two seconds without a reset show how many they do not" "$(followed "
+	DELETE FROM value WHERE sample IN (16, 17) AND series IN (SELECT id FROM of WHERE name = 'ring_resets')")" \
+	'["entries",1000,5000]'
+
 # --- no data is said, not made up
 sqlite3 "$db" "DELETE FROM session"
 text=$("$migscope" forecast -b 100 "$db")

@@ -19,16 +19,19 @@
 
 /*
  * What is pushed after a reset was not dirtied since: that is exact, but reaches no further than
- * to the next reset. The longest time that it does.
+ * to the next reset. The longest time that it does; 0, and no curve: nothing was seen to be pushed
+ * but together with a reset. A guest that stands still at the end is no slower for it before.
  */
 static double curve_of_pushes(const struct view *v, struct forecast_curve *c)
 {
 	struct json_object *pages = series(v, "dirty_pages", NULL, NULL);
 	struct json_object *resets = series(v, "ring_resets", NULL, NULL);
 	double longest = 0, seconds;
-	size_t reset = v->last;
+	size_t reset = v->last, last = v->last;
 
-	for (size_t i = v->first + 1; pages && resets && i <= v->last; i++) {
+	while (pages && last > v->first && value_at(pages, last) == value_at(pages, last - 1))
+		last--;
+	for (size_t i = v->first + 1; pages && resets && i <= last; i++) {
 		if (value_at(resets, i) != value_at(resets, i - 1)) {
 			reset = i;
 			continue;
@@ -39,7 +42,10 @@ static double curve_of_pushes(const struct view *v, struct forecast_curve *c)
 		forecast_curve_add(c, seconds, PAGE * (value_at(pages, i) - value_at(pages, reset)));
 		longest = fmax(longest, seconds);
 	}
-	return longest;
+	if (forecast_dirtied(c, longest) > 0)
+		return longest;
+	memset(c, 0, sizeof(*c));
+	return 0;
 }
 
 /*
@@ -62,7 +68,7 @@ static bool curve_of_entries(const struct view *v, struct forecast_curve *c)
 		memset(c, 0, sizeof(*c));
 		return false;
 	}
-	if (c->points && forecast_dirtied(c, exact) > 0 && forecast_dirtied(&entries, exact) > 0)
+	if (exact > 0 && forecast_dirtied(&entries, exact) > 0)
 		of_all = forecast_dirtied(&entries, exact) / forecast_dirtied(c, exact);
 	for (size_t i = 0; i < entries.points; i++)
 		if (entries.point[i].seconds > exact)
