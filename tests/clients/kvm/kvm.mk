@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
-# Clients of /dev/kvm: each of these is one, over vm.c.
+# Clients of /dev/kvm: each of these is one, over vm.c; ring_api has two files.
 
 KVM_CLIENTS := $(addprefix $(BUILD)/clients/kvm/,ring_api ring_cost ring_exact ring_hostile ring_live storm)
 
 clients: $(KVM_CLIENTS)
+
+$(BUILD)/clients/kvm/ring_api: tests/clients/kvm/ring_pages.c tests/clients/kvm/ring_api.h
 
 $(KVM_CLIENTS): $(BUILD)/clients/kvm/%: tests/clients/kvm/%.c tests/clients/kvm/vm.c tests/clients/kvm/vm.h \
 		tests/clients/median.h | $(DEPS_STAMP)

@@ -18,27 +18,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "vm.h"
+#include "ring_api.h"
 
 /* newer than Debian 12's headers */
 #ifndef KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP
 #define KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP 225
 #endif
-#ifndef KVM_PRE_FAULT_MEMORY
-struct kvm_pre_fault_memory {
-	__u64 gpa;
-	__u64 size;
-	__u64 flags;
-	__u64 padding[5];
-};
-#define KVM_PRE_FAULT_MEMORY _IOWR(KVMIO, 0xd5, struct kvm_pre_fault_memory)
-#endif
 
 static int tests, failed;
 
-#define OK(cond, ...) ok(cond, __LINE__, __VA_ARGS__)
-static bool __attribute__((format(printf, 3, 4)))
-ok(bool passed, int line, const char *fmt, ...)
+bool ok(bool passed, const char *file, int line, const char *fmt, ...)
 {
 	int err = errno;
 	va_list ap;
@@ -50,17 +39,11 @@ ok(bool passed, int line, const char *fmt, ...)
 	puts("");
 	if (!passed) {
 		failed++;
-		fprintf(stderr, "# failed at %s:%d, errno %d\n", __FILE__, line, err);
+		fprintf(stderr, "# failed at %s:%d, errno %d\n", file, line, err);
 	}
 	fflush(stdout);
 	errno = 0;
 	return passed;
-}
-
-/* Errno of a call that fails, 0 of one that does not. */
-static int error_of(long r)
-{
-	return r < 0 ? errno : 0;
 }
 
 static int enable_ring(int vm, u64 bytes)
@@ -243,142 +226,6 @@ static void test_exclusive(void)
 	OK(error_of(ioctl(vm.fd, KVM_GET_DIRTY_LOG, &log)) == ENXIO, "GET_DIRTY_LOG: not beside rings");
 	OK(error_of(ioctl(vm.fd, KVM_CLEAR_DIRTY_LOG, &clear)) == ENXIO,
 	   "CLEAR_DIRTY_LOG: not beside rings");
-	vm_destroy(&vm);
-}
-
-static void write_pages(struct vcpu *v, struct area *a, u64 from, u64 n)
-{
-	u64 *list = malloc(n * sizeof(*list));
-
-	for (u64 i = 0; i < n; i++)
-		list[i] = a->gpa + (from + i) * PAGE;
-	vcpu_load(v, list, n, 1);
-	free(list);
-}
-
-static void note(void *arg, struct vcpu *v, u32 slot, u64 offset)
-{
-	struct area *a = arg;
-
-	(void)v; (void)slot;
-	if (offset < a->pages)
-		bit_set(a->got, offset);
-}
-
-static void harvest_all(struct vcpu *v, struct area *a)
-{
-	vcpu_harvest(v, UINT32_MAX, note, a);
-	vm_reset(v->vm);
-}
-
-static u64 noted(const struct area *a)
-{
-	u64 n = 0;
-
-	for (u64 i = 0; i < a->pages; i++)
-		n += bit_test(a->got, i);
-	return n;
-}
-
-static void write_all(struct vcpu *v, struct area *a)
-{
-	write_pages(v, a, 0, a->pages);
-	while (vcpu_run(v) != RAN_DONE)
-		harvest_all(v, a);
-	harvest_all(v, a);
-}
-
-static void all_is_dirty(struct vcpu *v, struct area *a, const char *what)
-{
-	memset(a->got, 0, (a->pages + 63) / 64 * 8);
-	write_all(v, a);
-	OK(noted(a) == a->pages, "%s: %llu of %llu pages that are written are dirty", what,
-	   (unsigned long long)noted(a), (unsigned long long)a->pages);
-}
-
-static void none_is_lost(struct vcpu *v, const char *what)
-{
-	u64 lost = 1;
-
-	vcpu_stat(v, "dirty_ring_lost", &lost);
-	OK(!lost, "%s: %llu lost", what, (unsigned long long)lost);
-}
-
-/* By the guest, page by page; then it loads its page tables anew. */
-static void protect(struct vcpu *v, struct area *a, bool writable)
-{
-	u64 value = v->value;
-	struct kvm_sregs sregs;
-
-	for (u64 i = 0; i < a->pages; i++) {
-		u64 entry = vm_entry(v->vm, i);
-
-		v->value = vm_entry_value(i, writable);
-		vcpu_load(v, &entry, 1, 1);
-		while (vcpu_run(v) != RAN_DONE)
-			harvest_all(v, a);
-	}
-	v->value = value;
-	XIOCTL(v->fd, KVM_GET_SREGS, &sregs);
-	sregs.cr3 ^= 1 << 3;			/* PWT: as good as any other, but not the same */
-	XIOCTL(v->fd, KVM_SET_SREGS, &sregs);
-}
-
-/*
- * With shadow paging, what the guest has changed in its page tables is looked at all at once,
- * on the way into it: more pages may become writable than a ring has room for.
- */
-static void test_protect(void)
-{
-	const struct vm_opts o = { .ring_size = 256, .vcpus = 1, .tables = 2 };
-	static struct vm vm;
-	struct area *a;
-	struct vcpu *v;
-
-	vm_create(&vm, &o);
-	v = &vm.vcpu[0];
-	a = vm_add_area(&vm, 1, AREA_GPA, 1024);
-	write_all(v, a);
-	OK(noted(a) == a->pages, "protected: at first all pages are dirty");
-	for (int round = 0; round < 2; round++) {
-		protect(v, a, false);
-		protect(v, a, true);
-		all_is_dirty(v, a, "protected and not any more");
-	}
-	none_is_lost(v, "protected");
-	vm_destroy(&vm);
-}
-
-/* Each page that is mapped before it is touched may take an entry: no more than there is room for. */
-static void test_pre_fault(void)
-{
-	const struct vm_opts o = { .ring_size = 256, .vcpus = 1 };
-	struct kvm_pre_fault_memory range = { .gpa = AREA_GPA, .size = 1024 * PAGE };
-	static struct vm vm;
-	struct area *a;
-	struct vcpu *v;
-	int r, refused = 0;
-
-	vm_create(&vm, &o);
-	v = &vm.vcpu[0];
-	a = vm_add_area(&vm, 1, AREA_GPA, 1024);
-	/* what is not there is mapped by a read as what it is: read-only */
-	memset(a->mem, 1, a->pages * PAGE);
-	do {
-		r = error_of(ioctl(v->fd, KVM_PRE_FAULT_MEMORY, &range));
-		refused += r == EAGAIN;
-		if (r == EAGAIN || range.size)
-			harvest_all(v, a);
-	} while (range.size && (!r || r == EAGAIN) && refused < 100);
-	OK(!range.size, "pre-fault: comes to its end, errno %d, %llu bytes left", r, (unsigned long long)range.size);
-	harvest_all(v, a);
-	all_is_dirty(v, a, "pre-fault");
-	none_is_lost(v, "pre-fault");
-	/* a full ring is not what it is asked about */
-	range = (struct kvm_pre_fault_memory){ .gpa = AREA_GPA, .size = PAGE };
-	write_pages(v, a, 0, a->pages);
-	OK(vcpu_run(v) == RAN_FULL && error_of(ioctl(v->fd, KVM_PRE_FAULT_MEMORY, &range)) == EAGAIN,
-	   "pre-fault: not while the ring is full");
 	vm_destroy(&vm);
 }
 
@@ -613,132 +460,6 @@ static void test_signals(void)
 	}
 	setitimer(ITIMER_REAL, &never, NULL);
 	OK(all, "signals: a storm of them does not shorten a reset");
-	vm_destroy(&vm);
-}
-
-/* What tests/vm/kvm_ring_probe counts; it has to be there. */
-static u32 probe(const char *name)
-{
-	char path[128];
-	u32 n = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/sys/module/kvm_ring_probe/parameters/%s", name);
-	f = fopen(path, "r");
-	if (!f || fscanf(f, "%u", &n) != 1)
-		die("%s: kvm_ring_probe is not loaded", path);
-	fclose(f);
-	return n;
-}
-
-/*
- * Whatever was given to the MMU is flushed, before the lock is released: a second
- * caller must not find everything done and return while a vCPU still writes
- * through what the first has not flushed yet.
- */
-static void flushed(struct vm *vm, u32 entries, u32 flushes, const char *what)
-{
-	u32 all = probe("flushes"), locked = probe("flushes_locked");
-
-	OK(vm_reset(vm) == (int)entries, "flush: %s: is reset", what);
-	OK(probe("flushes") - all == flushes, "flush: %s: %s", what, flushes ? "once" : "none");
-	OK(probe("flushes_locked") - locked == flushes, "flush: %s: under slots_lock", what);
-}
-
-static void test_flush(void)
-{
-	const struct vm_opts o = { .ring_size = 1024, .vcpus = 2 };
-	static struct vm vm;
-	struct area *a;
-
-	vm_create(&vm, &o);
-	a = vm_add_area(&vm, 1, AREA_GPA, 1000);
-	flushed(&vm, 0, 0, "nothing harvested");
-	for (u32 i = 0; i < 2; i++) {
-		write_pages(&vm.vcpu[i], a, 100 * i, 10);
-		vcpu_run(&vm.vcpu[i]);
-	}
-	flushed(&vm, 0, 0, "pushed, but not harvested");
-	for (u32 i = 0; i < 2; i++) {
-		vcpu_harvest(&vm.vcpu[i], UINT32_MAX, NULL, NULL);
-		flushed(&vm, 10, 1, i ? "the last ring" : "the first ring");
-	}
-
-	write_pages(&vm.vcpu[0], a, 200, 1);
-	vcpu_run(&vm.vcpu[0]);
-	vm.vcpu[0].ring[vm.vcpu[0].fetch].offset = 999;
-	vcpu_harvest(&vm.vcpu[0], UINT32_MAX, NULL, NULL);
-	flushed(&vm, 1, 1, "a page that was clear already");
-
-	write_pages(&vm.vcpu[0], a, 300, 1);
-	vcpu_run(&vm.vcpu[0]);
-	vm.vcpu[0].ring[vm.vcpu[0].fetch].offset = 1000;
-	vcpu_harvest(&vm.vcpu[0], UINT32_MAX, NULL, NULL);
-	flushed(&vm, 1, 0, "an entry that is rejected");
-	vm_destroy(&vm);
-}
-
-/* Write pages of an area, each once; returns how many were reported, all of them harvested. */
-static u32 written(struct vcpu *v, const struct area *a, const u64 *pages, u32 n)
-{
-	u64 list[16];
-
-	for (u32 i = 0; i < n; i++)
-		list[i] = a->gpa + pages[i] * PAGE;
-	vcpu_load(v, list, n, 1);
-	vcpu_run(v);
-	return vcpu_harvest(v, UINT32_MAX, NULL, NULL);
-}
-
-/*
- * Pages of a page table are tracked again together. The slot begins in the last 64 of one.
- * tests/vm/kvm_ring_api.t knows how many windows and tables these are.
- */
-static void test_tables(void)
-{
-	static const u64 edges[] = { 0, 63, 64, 575, 576, 1199 }, table[] = { 64, 65, 575 };
-	const struct vm_opts o = { .ring_size = 1024, .vcpus = 1 };
-	static struct vm vm;
-	struct area *a;
-	struct vcpu *v;
-
-	vm_create(&vm, &o);
-	v = &vm.vcpu[0];
-	a = vm_add_area(&vm, 1, AREA_GPA + 448 * PAGE, 1200);
-	OK(written(v, a, edges, 6) == 6 && vm_reset(&vm) == 6, "tables: first and last pages");
-	OK(written(v, a, edges, 6) == 6 && vm_reset(&vm) == 6, "tables: each of them once more");
-
-	OK(written(v, a, table, 3) == 3, "tables: one, written");
-	if (madvise(a->mem + table[0] * PAGE, PAGE, MADV_DONTNEED))
-		die("madvise: %s", strerror(errno));
-	OK(vm_reset(&vm) == 3, "tables: reset, its first page is not mapped any more");
-	OK(written(v, a, table + 1, 2) == 2 && vm_reset(&vm) == 2, "tables: the others are tracked");
-	vm_destroy(&vm);
-}
-
-/*
- * Where a window was noted in a reset long ago, nothing of that counts, though its mark looks
- * the same after 63 others.
- */
-static void test_epochs(void)
-{
-	static const u64 here[] = { 0 }, there[] = { 64, 128 };
-	const struct vm_opts o = { .ring_size = 1024, .vcpus = 1 };
-	static struct vm vm;
-	bool all = true;
-	struct area *a;
-	struct vcpu *v;
-
-	vm_create(&vm, &o);
-	v = &vm.vcpu[0];
-	a = vm_add_area(&vm, 1, AREA_GPA, 200);
-	for (u32 others = 61; others <= 64; others++) {
-		all &= written(v, a, here, 1) == 1 && vm_reset(&vm) == 1;
-		for (u32 i = 0; i < others; i++)
-			all &= written(v, a, there, 2) == 2 && vm_reset(&vm) == 2;
-		all &= written(v, a, here, 1) == 1 && vm_reset(&vm) == 1;
-	}
-	OK(all, "epochs: a page is tracked again however many resets lie between");
 	vm_destroy(&vm);
 }
 
