@@ -17,9 +17,11 @@
 
 #include <linux/bitmap.h>
 #include <linux/cleanup.h>
+#include <linux/device.h>
 #include <linux/kthread.h>
 #include <linux/semaphore.h>
 #include <linux/spinlock.h>
+#include <linux/string.h>
 #include <linux/vdpa.h>
 #include <linux/vhost_iotlb.h>
 #include <linux/vringh.h>
@@ -147,6 +149,17 @@ static inline bool vdpasim_has(const struct vdpasim *sim, unsigned int feature)
 	return sim->features & BIT_ULL(feature);
 }
 
+/*
+ * Is it the kernel's own driver that has the device? It maps nothing, and hands over
+ * physical addresses. While it is being bound, it already is.
+ */
+static inline bool vdpasim_serves_kernel(const struct vdpasim *sim)
+{
+	const struct device_driver *driver = sim->vdpa.dev.driver;
+
+	return driver && !strcmp(driver->name, "virtio_vdpa");
+}
+
 /* Is it the kernel's own driver that works with it? Sure only with the lock held. */
 static inline bool vdpasim_iommu_is_identity(const struct vdpasim *sim)
 {
@@ -168,13 +181,18 @@ static inline unsigned int vdpasim_batch(const struct vdpasim *sim, unsigned int
 }
 
 /* core.c */
+struct vdpasim *vdpasim_create(struct vdpasim_dev_attr *attr,
+			       const struct vdpa_dev_set_config *config);
+void vdpasim_config_changed(struct vdpasim *sim);
+
+/* worker.c */
+int vdpasim_worker_init(struct vdpasim *sim);
+void vdpasim_worker_free(struct vdpasim *sim);
 void vdpasim_lock(struct vdpasim *sim);
 void vdpasim_retire(struct vdpasim *sim);
 DEFINE_GUARD(vdpasim, struct vdpasim *, vdpasim_lock(_T), up(&_T->lock))
-struct vdpasim *vdpasim_create(struct vdpasim_dev_attr *attr,
-			       const struct vdpa_dev_set_config *config);
 void vdpasim_schedule_work(struct vdpasim *sim);
-void vdpasim_config_changed(struct vdpasim *sim);
+bool vdpasim_serve_kick(struct vdpasim *sim);
 
 /* chain.c */
 int vdpasim_getdesc(struct vdpasim *sim, struct vdpasim_virtqueue *vq, struct vringh_kiov *riov,
