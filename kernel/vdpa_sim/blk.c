@@ -214,7 +214,7 @@ static bool blk_work(struct vdpasim *sim, unsigned long *kicked, unsigned int *d
 	if (handled)
 		vdpasim_notify(vq);
 	*done += handled;
-	*kicked = more || handled == batch;
+	*kicked = more || (handled == batch && vdpasim_has_more(sim, vq, &vq->riov, &vq->wiov));
 	return *kicked;
 }
 

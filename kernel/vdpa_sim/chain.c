@@ -60,6 +60,33 @@ int vdpasim_getdesc(struct vdpasim *sim, struct vdpasim_virtqueue *vq, struct vr
 }
 EXPORT_SYMBOL_GPL(vdpasim_getdesc);
 
+/**
+ * vdpasim_has_more - is there more in a queue than could be handled at once?
+ * @sim: the device, with its lock held
+ * @vq: the queue, of which no chain is taken
+ * @riov: as for vdpasim_getdesc()
+ * @wiov: as for vdpasim_getdesc()
+ *
+ * Only who kicks has to know, so that the worker is not woken for nothing.
+ *
+ * Return: false if there is not. Otherwise there may be, good or not: it is still there, for the
+ * worker.
+ */
+bool vdpasim_has_more(struct vdpasim *sim, struct vdpasim_virtqueue *vq, struct vringh_kiov *riov,
+		      struct vringh_kiov *wiov)
+{
+	u16 head = vq->vring.vring.num;
+	int ret;
+
+	if (!sim->atomic)
+		return true;
+	ret = vringh_getdesc_iotlb(&vq->vring, riov, wiov, &head, GFP_ATOMIC);
+	if (head < vq->vring.vring.num)
+		vringh_abandon_iotlb(&vq->vring, 1);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(vdpasim_has_more);
+
 /* The bitmap is of address space 0: a queue that works in another is not in it. */
 static bool sim_logs(const struct vdpasim *sim, const struct vdpasim_virtqueue *vq)
 {

@@ -205,7 +205,7 @@ static bool net_work_pair(struct vdpasim_net *net, unsigned int pair, unsigned i
 	if (sent)
 		vdpasim_notify(txq);
 	*done += sent;
-	return sent == batch;
+	return sent == batch && vdpasim_has_more(&net->sim, txq, &txq->riov, NULL);
 }
 
 /*
@@ -312,7 +312,7 @@ static bool net_work_ctrl(struct vdpasim_net *net, unsigned int *done)
 	if (handled)
 		vdpasim_notify(vq);
 	*done += handled;
-	return handled == batch;
+	return handled == batch && vdpasim_has_more(sim, vq, &vq->riov, &vq->wiov);
 }
 
 static bool net_work(struct vdpasim *sim, unsigned long *kicked, unsigned int *done)

@@ -197,6 +197,8 @@ bool vdpasim_serve_kick(struct vdpasim *sim);
 /* chain.c */
 int vdpasim_getdesc(struct vdpasim *sim, struct vdpasim_virtqueue *vq, struct vringh_kiov *riov,
 		    struct vringh_kiov *wiov);
+bool vdpasim_has_more(struct vdpasim *sim, struct vdpasim_virtqueue *vq, struct vringh_kiov *riov,
+		      struct vringh_kiov *wiov);
 ssize_t vdpasim_push(struct vdpasim *sim, struct vdpasim_virtqueue *vq, const void *buf,
 		     size_t len);
 void vdpasim_complete(struct vdpasim *sim, struct vdpasim_virtqueue *vq, u32 len);
