@@ -145,28 +145,25 @@ done
 # with time for it, as many as a guest of 1 GiB has pages; KASAN looks at each
 pieces=16384
 [ -z "${MIGSCOPE_LONG-}" ] || [ "${MIGSCOPE_KERNEL-}" = debug ] || pieces=262144
-waits() {	# the disk, for a page that never comes
+while_it() {	# WAITS: what is said of the disk as long as a process does that
 	local pid
-	"$client" "$(vdpa_node b1)" waits >"$TAP_TMP/waits" &
+	"$client" "$(vdpa_node b1)" "$1" >"$TAP_TMP/$1" &
 	pid=$!
-	vdpa_says waits "$TAP_TMP/waits"
-	like "$words: a disk that waits for a page" "$(<"$TAP_TMP/waits")" waits
-	ok "$words: who only looks at it does not wait" timeout 20 vdpa dev config show b1
-	ok "$words: nor who takes it away" timeout 20 vdpa dev del b1
+	vdpa_says "$1" "$TAP_TMP/$1"
+	"$1"
 	kill -KILL $pid
 	wait $pid 2>/dev/null
 }
+waits() {	# the disk, for a page that never comes
+	like "$words: a disk that waits for a page" "$(<"$TAP_TMP/waits")" waits
+	ok "$words: who only looks at it does not wait" timeout 20 vdpa dev config show b1
+	ok "$words: nor who takes it away" timeout 20 vdpa dev del b1
+}
 stuck() {	# and somebody waits for the disk, with its state in his hands
-	local pid
-	"$client" "$(vdpa_node b1)" stuck >"$TAP_TMP/stuck" &
-	pid=$!
-	vdpa_says stuck "$TAP_TMP/stuck"
 	nok "$words: whose state is being set is not shown" vdpa dev config show b1
 	like "$words: it is busy" "$(vdpa dev config show b1 2>&1)" busy
 	ok "$words: the bus goes on" timeout 20 vdpa dev show
 	ok "$words: it is taken away from under him" timeout 20 vdpa dev del b1
-	kill -KILL $pid
-	wait $pid 2>/dev/null
 }
 
 variant() {	# WORDS -p|'' PARAMETER...
@@ -218,9 +215,9 @@ variant() {	# WORDS -p|'' PARAMETER...
 	ok "$words: after that, nothing is mapped again" \
 		"$client" ${physical:+"$physical"} "$(vdpa_node b1)" nothing
 	if [ -z "$physical" ]; then
-		waits
+		while_it waits
 		ok "$words: another disk" add b1 blk vhost_vdpa
-		stuck
+		while_it stuck
 	fi
 	vdpa dev del b1 2>/dev/null || :
 	vdpa dev del n1
