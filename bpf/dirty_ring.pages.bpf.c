@@ -62,8 +62,8 @@ static __always_inline u64 ms_page_key(u64 vm, u32 slot, u64 offset)
 static __always_inline void ms_page_seen(struct ms_walk *w, struct ms_entry *entry)
 {
 	u64 key = ms_page_key(w->vm, entry->slot, entry->offset);
-	struct ms_page new = { .vm = w->vm, .last_ns = w->now };
 	struct ms_page_vm *v = w->v;
+	struct ms_page new = { .vm = w->vm, .last_ns = w->now, .before = v->last };
 	struct ms_page *page;
 	bool first;
 	u32 b;
@@ -86,6 +86,7 @@ static __always_inline void ms_page_seen(struct ms_walk *w, struct ms_entry *ent
 		v->overflow++;
 		return;
 	}
+	v->last = key;
 	v->kept++;
 	b = ms_gap_bucket(w->now - v->since_ns);
 	if (b < MS_GAP_BUCKETS && !first)
@@ -118,9 +119,40 @@ static long ms_entries_seen(u64 i, struct ms_walk *w)
 	return 0;
 }
 
-/* Of this VM, made on first use. */
+static long ms_page_drop(u64 i, u64 *key)
+{
+	struct ms_page *page = bpf_map_lookup_elem(&ms_pages, key);
+	u64 before = page ? page->before : 0;
+
+	bpf_map_delete_elem(&ms_pages, key);
+	*key = before;
+	return !before;
+}
+
+static long ms_page_vm_sweep(struct bpf_map *map, u64 *id, struct ms_page_vm *v, void *unused)
+{
+	struct ms_vm *vm = bpf_map_lookup_elem(&ms_vms, id);
+	u64 last;
+
+	if (vm && !vm->died_ns)
+		return 0;
+	/* of two who find it the first takes them */
+	last = __sync_lock_test_and_set(&v->last, 0);
+	if (last)
+		bpf_loop(MS_VM_PAGES, ms_page_drop, &last, 0);
+	if (!vm)
+		bpf_map_delete_elem(&ms_page_vms, id);
+	return 0;
+}
+
+/*
+ * Of this VM, made on first use. The next one makes room, whether or not somebody reads: pages of
+ * a VM that ended are not dirtied again, and how its own were is kept while the VM is.
+ */
 static __noinline struct ms_page_vm *ms_page_vm(u64 vm)
 {
+	if (!bpf_map_lookup_elem(&ms_page_vms, &vm))
+		bpf_for_each_map_elem(&ms_page_vms, ms_page_vm_sweep, NULL, 0);
 	return ms_state_of(&ms_page_vms, vm, &ms_page_vm_zero);
 }
 

@@ -51,6 +51,7 @@ static inline __u64 ms_gap_ns(__u32 i)
 struct ms_page {
 	__u64 vm;		/* id in ms_vms */
 	__u64 last_ns;		/* CLOCK_MONOTONIC of the reset that showed it last */
+	__u64 before;		/* key of the VM's page that came before it; 0: it was the first */
 };
 
 /* Map ms_page_vms: vm id -> this. */
@@ -62,11 +63,12 @@ struct ms_page_vm {
 	__u64 kept;		/* pages in ms_pages */
 	__u64 overflow;		/* times that a page found no room: it is not in what follows */
 	__u64 unread;		/* entries that could not be read */
+	__u64 last;		/* key of the page that came last; 0: none is in ms_pages (any more) */
 	__u64 gap[MS_GAP_BUCKETS];	/* seen again: time since it was seen before */
 	__u64 first[MS_GAP_BUCKETS];	/* seen for the first time: time since since_ns */
 };
 
-_Static_assert(sizeof(struct ms_page_vm) == 8 * (7 + 2 * MS_GAP_BUCKETS),
+_Static_assert(sizeof(struct ms_page_vm) == 8 * (8 + 2 * MS_GAP_BUCKETS),
 	       "ms_page_vm is shared with BPF");
 
 #endif

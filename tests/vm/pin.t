@@ -81,6 +81,39 @@ for ((i = 0; i < 100; i++)); do
 done
 [ "$MIGSCOPE_KERNEL" = host ] || is "nor in the kernel" "$(ids)" "$before"
 
+# With small maps: nobody is there who would forget VMs that ended.
+small=build/tests/miscount/small/migscope
+# self NUMBER of enum ms_self
+self() { bpftool -j map dump pinned "$dir/maps/ms_self" | jq "[.[] | .formatted // . | select(.key == $1) | .value][0]"; }
+# held MAP: the number of its entries
+held() { bpftool -j map dump pinned "$dir/maps/$1" | jq length; }
+full() { echo "[$(self 1),$(self 2),$(self 3),$(self 16)]"; }
+if [ -x "$small" ]; then
+	migscope=$small says 0 'probes pinned' -w pin "$dir"
+	if [ -e "$dir/links/ms_vm_destroy" ]; then
+		"$kvmload" --vms 40 --vcpus 2 --ring-size 256 --pages 67,71 >"$TAP_TMP/many" || diag "kvmload: $?"
+		num "nobody reads: they ended" "$(self 7)" -ge 40
+		is "nobody reads: many VMs, and room for each one's threads" "$(full)" '[0,0,0,0]'
+		num "nobody reads: some of those that ended are kept" "$(held ms_threads)" -ge 4
+		large=(--vcpus 8 --ring-size 256 --pages 223 --force-full)
+		"$kvmload" --vms 7 "${large[@]}" >"$TAP_TMP/many" || diag "kvmload: $?"
+		load last "${large[@]}" --name last --hold
+		load_to last end
+		is "nobody reads: those that ended make room for the living" "$(full)" '[0,0,0,0]'
+		num "nobody reads: whose threads are there" "$(bpftool -j map dump pinned "$dir/maps/ms_threads" |
+			jq --argjson id "$(self 0)" '[.[] | .formatted.value // .value | select(.vm == $id)] | length')" -ge 2
+		load_end last
+		is "nobody reads: nor does a page of theirs find no room" \
+			"$(bpftool -j map dump pinned "$dir/maps/ms_page_vms" | jq '[.[] | .formatted.value // .value | .overflow] | add')" 0
+		num "nobody reads: what is told of pages goes with its VM" "$(held ms_page_vms)" -le 6
+	else
+		skip 7 "no fentry here: who would know that they ended?"
+	fi
+	says 0 '' unpin "$dir"
+else
+	skip 11 "make check builds the one that it is for"
+fi
+
 says 0 'probes pinned' pin -s dirty_ring "$dir"
 nok "-s: no probe of another source" compgen -G "$dir/progs/ms_log_*"
 says 0 '' unpin "$dir"

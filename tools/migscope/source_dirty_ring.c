@@ -403,9 +403,13 @@ static void forget_pages(struct bpf_host *host, __u64 vm)
 {
 	struct forget f = { bpf_host_map(host, "ms_pages"), vm };
 	int fd = bpf_host_map(host, "ms_page_vms");
+	struct ms_page_vm pages;
 
+	if (fd < 0 || f.fd < 0 || bpf_map_lookup_elem(fd, &vm, &pages))
+		return;
+	bpf_map_delete_elem(fd, &vm);
 	/* the walk is over all pages: only for a VM that has some */
-	if (fd >= 0 && f.fd >= 0 && !bpf_map_delete_elem(fd, &vm))
+	if (pages.last)
 		bpf_host_walk(host, "ms_pages", sizeof(struct ms_page), forget_page, &f);
 }
 
