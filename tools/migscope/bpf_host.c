@@ -443,10 +443,9 @@ int bpf_host_walk(const struct bpf_host *host, const char *map, size_t value_siz
 	if (fd < 0)
 		return fd;
 	while (!last && !err) {
-		free(key);
-		free(value);
-		key = calloc(room, sizeof(*key));
-		value = calloc(room, value_size);
+		/* what nothing is read into is not touched */
+		key = key ? key : malloc(room * sizeof(*key));
+		value = value ? value : malloc(room * value_size);
 		got = room;
 		err = key && value ? 0 : -ENOMEM;
 		if (err)
@@ -455,6 +454,10 @@ int bpf_host_walk(const struct bpf_host *host, const char *map, size_t value_siz
 			/* less room than one bucket has */
 			if (errno == ENOSPC && room < WALK_BATCH_MAX) {
 				room *= 2;
+				free(key);
+				free(value);
+				key = NULL;
+				value = NULL;
 				continue;
 			}
 			last = errno == ENOENT;
