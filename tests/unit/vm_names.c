@@ -3,11 +3,13 @@
  * Names of VMs: command lines as VMMs have them, text that nobody should trust, and
  * bytes without any sense. Built with the sanitizers; prints TAP.
  */
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include "../../tools/migscope/vm_names.h"
@@ -270,6 +272,26 @@ static void unseen(void)
 	vm_names_free(names);
 }
 
+/* Of one process there may be many devices. */
+static void rounds(void)
+{
+	struct vm_names *names = vm_names_new(true);
+	pid_t pid = fork();
+	struct ms_owner owner = { .tgid = pid, .comm = "vmm" };
+	char name[MODEL_NAME_MAX];
+
+	while (!pid)
+		pause();
+	vm_names_begin(names);
+	point(vm_names_owner(names, &owner, name), "rounds: a process runs", "", "");
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	point(vm_names_owner(names, &owner, name), "rounds: it is looked for once in each", "", "");
+	vm_names_begin(names);
+	point(!vm_names_owner(names, &owner, name), "rounds: the next finds it gone", "", "");
+	vm_names_free(names);
+}
+
 int main(int argc, char **argv)
 {
 	command_lines();
@@ -277,6 +299,7 @@ int main(int argc, char **argv)
 	long_names();
 	numbers();
 	unseen();
+	rounds();
 	noise(argc > 1 ? atoi(argv[1]) : 1);
 	printf("1..%d\n", nth);
 	return failed != 0;

@@ -214,6 +214,7 @@ int model_sample(struct bpf_host *host, struct vm_names *names,
 				     m->measured[MEASURE_LOG_GET];
 	m->page_part = bpf_host_page_part(host);
 
+	vm_names_begin(names);
 	bpf_host_count_missed(host);
 	bpf_host_discover(host);
 	err = bpf_host_walk(host, "ms_vms", sizeof(struct ms_vm), collect_vm, &c);

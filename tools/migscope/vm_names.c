@@ -25,6 +25,8 @@ struct known {
 	char uuid[MODEL_UUID_LEN];
 	unsigned int nth;		/* 1: no suffix */
 	bool alive;
+	__u64 round;			/* in which its process was looked for last, for a device of it */
+	bool runs;			/* and was found */
 };
 
 /* The number of a device among those of its kind in one process. */
@@ -41,6 +43,7 @@ struct vm_names {
 	struct number *number;
 	size_t numbers, number_room;
 	bool pids;			/* BPF's process ids are those that we see */
+	__u64 round;
 };
 
 struct vm_names *vm_names_new(bool pids)
@@ -48,8 +51,13 @@ struct vm_names *vm_names_new(bool pids)
 	struct vm_names *names = calloc(1, sizeof(*names));
 
 	if (names)
-		names->pids = pids;
+		*names = (struct vm_names){ .pids = pids, .round = 1 };
 	return names;
+}
+
+void vm_names_begin(struct vm_names *names)
+{
+	names->round++;
 }
 
 void vm_names_free(struct vm_names *names)
@@ -398,22 +406,37 @@ void vm_names_set(struct vm_names *names, struct model_vm *vm)
 	if (!k)
 		return;
 	k->alive = vm->alive;
+	/* one that ended says nothing of its process */
+	if (!vm->info.died_ns) {
+		k->runs = vm->alive;
+		k->round = names->round;
+	}
 	k->seen = monotonic();
 	put_name(k, vm->name);
 	memcpy(vm->uuid, k->uuid, sizeof(vm->uuid));
 }
 
+/* Does its process run? It may have a VM and several devices, and is looked for once in a round. */
+static bool known_runs(const struct vm_names *names, struct known *k)
+{
+	if (k->round != names->round)
+		k->runs = !names->pids || owner_alive(k->tgid, k->start_boottime, NULL);
+	k->round = names->round;
+	return k->runs;
+}
+
 bool vm_names_owner(struct vm_names *names, const struct ms_owner *owner, char *name)
 {
 	struct known *k = find_owner(names, owner->tgid, owner->start_boottime, true);
-	bool runs = !names->pids || owner_alive(owner->tgid, owner->start_boottime, NULL);
+	bool runs;
 
 	if (!k)
 		k = add(names, 0, owner->tgid, owner->start_boottime, owner->comm);
 	if (!k) {
 		snprintf(name, MODEL_NAME_MAX, "?");
-		return runs;
+		return !names->pids || owner_alive(owner->tgid, owner->start_boottime, NULL);
 	}
+	runs = known_runs(names, k);
 	if (!k->id)
 		k->alive = runs;
 	if (runs)

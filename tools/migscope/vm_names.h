@@ -9,6 +9,9 @@
 struct vm_names *vm_names_new(bool pids);
 void vm_names_free(struct vm_names *names);
 
+/* From here on each process is looked for anew: once for all devices of it. */
+void vm_names_begin(struct vm_names *names);
+
 /*
  * Fills in name, uuid, alive and guest_ticks of @vm. A VM keeps the name it got first; when
  * another living one has it already, `#2` and so on is added.
