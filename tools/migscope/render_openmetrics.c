@@ -48,15 +48,23 @@ static void text_put(struct text *t, const char *s)
 /* @quoted: a label's value, else a HELP. */
 static void text_escaped(struct text *t, const char *s, bool quoted)
 {
-	for (; *s; s++) {
-		if (*s == '\n')
-			text_put(t, "\\n");
-		else if (*s == '\\')
-			text_put(t, "\\\\");
-		else if (*s == '"' && quoted)
-			text_put(t, "\\\"");
-		else
-			text_add(t, s, 1);
+	for (;; s++) {
+		size_t plain = strcspn(s, quoted ? "\n\\\"" : "\n\\");
+
+		text_add(t, s, plain);
+		s += plain;
+		if (!*s)
+			return;
+		text_put(t, *s == '\n' ? "\\n" : *s == '\\' ? "\\\\" : "\\\"");
+	}
+}
+
+/* Once more what was written from @from on, @n bytes. */
+static void text_again(struct text *t, size_t from, size_t n)
+{
+	if (text_room(t, n)) {
+		memcpy(t->data + t->len, t->data + from, n);
+		t->len += n;
 	}
 }
 
@@ -132,9 +140,9 @@ static void put_head(struct exposition *e, const struct metric *m)
 	e->family = m;
 }
 
-/* Name and labels of a series, up to its value; @le: a bucket's bound. */
-static void put_series(struct exposition *e, const struct metric *m, const char *suffix,
-		       const char *const *label, const char *le)
+/* Name and labels of a series; what comes before one more label, or before their end if any came. */
+static const char *put_labels(struct exposition *e, const struct metric *m, const char *suffix,
+			      const char *const *label)
 {
 	const char *sep = "{";
 
@@ -152,36 +160,45 @@ static void put_series(struct exposition *e, const struct metric *m, const char 
 		text_put(&e->text, "\"");
 		sep = ",";
 	}
-	if (le) {
-		text_put(&e->text, sep);
-		text_put(&e->text, "le=\"");
-		text_put(&e->text, le);
-		text_put(&e->text, "\"");
-		sep = ",";
-	}
-	text_put(&e->text, *sep == ',' ? "} " : " ");
+	return sep;
+}
+
+/* A series, up to its value. */
+static void put_series(struct exposition *e, const struct metric *m, const char *suffix,
+		       const char *const *label)
+{
+	text_put(&e->text, *put_labels(e, m, suffix, label) == ',' ? "} " : " ");
 }
 
 static void put_hist(struct exposition *e, const struct metric *m, const char *const *label,
 		     const struct metric_hist *h)
 {
+	size_t from = e->text.len, n;
+
 	if (e->le != h->le) {
 		for (size_t i = 0; i < h->buckets; i++)
 			canonical(e->le_text[i], NUMBER_MAX, h->le[i]);
 		e->le = h->le;
 	}
+	text_put(&e->text, put_labels(e, m, "_bucket", label));
+	text_put(&e->text, "le=\"");
+	n = e->text.len - from;
 	for (size_t i = 0; i <= h->buckets; i++) {
-		put_series(e, m, "_bucket", label, i < h->buckets ? e->le_text[i] : "+Inf");
+		/* they differ in nothing else, and are most of what is written */
+		if (i)
+			text_again(&e->text, from, n);
+		text_put(&e->text, i < h->buckets ? e->le_text[i] : "+Inf");
+		text_put(&e->text, "\"} ");
 		text_u64(&e->text, i < h->buckets ? h->count[i] : h->all);
 		text_put(&e->text, "\n");
 	}
 	/* count and sum come together or not at all */
 	if (!h->has_sum)
 		return;
-	put_series(e, m, "_count", label, NULL);
+	put_series(e, m, "_count", label);
 	text_u64(&e->text, h->all);
 	text_put(&e->text, "\n");
-	put_series(e, m, "_sum", label, NULL);
+	put_series(e, m, "_sum", label);
 	text_double(&e->text, h->sum);
 	text_put(&e->text, "\n");
 }
@@ -197,7 +214,7 @@ static void put(struct metric_sink *sink, const struct metric *m, const char *co
 		put_hist(e, m, label, v->hist);
 		return;
 	}
-	put_series(e, m, m->type == METRIC_COUNTER ? "_total" : "", label, NULL);
+	put_series(e, m, m->type == METRIC_COUNTER ? "_total" : "", label);
 	if (v->kind == METRIC_U64)
 		text_u64(&e->text, v->u64);
 	else
