@@ -4,6 +4,7 @@
  * some: vfio_sim's. The VFIO core has no hook for them on any kernel.
  */
 #include "maps.h"
+#include <linux/errno.h>
 #include <migscope/vfio.h>
 
 struct {
@@ -23,6 +24,13 @@ struct {
 static __always_inline u64 ms_vfio_mig_mix(u64 id, u64 with)
 {
 	return (id ^ with) * 0x9e3779b97f4a7c15ULL;
+}
+
+static long ms_vfio_mig_sweep(struct bpf_map *map, u64 *id, struct ms_vfio_mig *v, void *unused)
+{
+	if (v->owner.died_ns)
+		bpf_map_delete_elem(&ms_vfio_migs, id);
+	return 0;
 }
 
 /*
@@ -49,8 +57,11 @@ static __always_inline struct ms_vfio_mig *ms_vfio_mig_get(const char *device, b
 		return v;
 
 	zero = bpf_map_lookup_elem(&ms_vfio_mig_zero, &k);
-	if (zero)
+	/* those that were given back are kept for as long as there is room */
+	if (zero && bpf_map_update_elem(&ms_vfio_migs, &id, zero, BPF_NOEXIST) == -E2BIG) {
+		bpf_for_each_map_elem(&ms_vfio_migs, ms_vfio_mig_sweep, NULL, 0);
 		bpf_map_update_elem(&ms_vfio_migs, &id, zero, BPF_NOEXIST);
+	}
 	v = bpf_map_lookup_elem(&ms_vfio_migs, &id);
 	if (!v) {
 		ms_self_add(MS_SELF_DEVS_FULL, 1);

@@ -52,11 +52,12 @@ MISCOUNT_vdpa  := vdpa.h,vhost_vdpa.fentry.bpf.c,vringh.events.bpf.c \
 # no miscount: one that follows few pages, whose bound is reached by a small guest
 MISCOUNT_few   := dirty_ring.pages.bpf.c s/kept >= MS_VM_PAGES/kept >= 1000/
 # nor is this: one whose maps are full after a few VMs
-MISCOUNT_small := threads.h,vm.fentry.bpf.c,dirty_ring.pages.bpf.c \
+MISCOUNT_small := threads.h,vm.fentry.bpf.c,dirty_ring.pages.bpf.c,vfio_sim.events.bpf.c \
 	s/max_entries, MS_MAX_THREADS/max_entries, 32/; \
 	s/> MS_MAX_THREADS/> 32/; \
 	s/MS_MAX_DEAD/4/; \
 	s/max_entries, MS_MAX_PAGES/max_entries, 2000/; \
+	s/max_entries, MS_MAX_VFIO_MIGS/max_entries, 4/; \
 	s/define MS_SWEEP.*/define MS_SWEEP 1/
 MISCOUNTS      := $(patsubst %,$(BUILD)/tests/miscount/%/migscope,few small fill tail stall run push iotlb vfio vdpa)
 
