@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,debug timeout=400 vdpa
+# migscope: vm=6.12,debug timeout=2400 vdpa
 #
 # Our ifcvf on QEMU's virtio functions behind its Intel IOMMU: with the kernel's own drivers
 # on top, and with a process that has the card.
