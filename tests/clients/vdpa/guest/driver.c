@@ -40,7 +40,7 @@
 
 #define CARD_VECTOR	(TIMER_VECTOR + 1)
 #define TICK		100000000u	/* of KVM's 1 GHz: a tenth of a second */
-#define PATIENCE	20u
+#define PATIENCE	50u
 
 #define VIRTIO_NET_PCI	0x10411af4u	/* modern: device and vendor */
 
