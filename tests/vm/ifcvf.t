@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,debug timeout=2400 vdpa
+# migscope: vm=6.12,debug timeout=3600 vdpa
 #
 # Our ifcvf on QEMU's virtio functions behind its Intel IOMMU: with the kernel's own drivers
 # on top, and with a process that has the card.
@@ -116,7 +116,7 @@ if can_fail; then
 	suite faults faults
 	is "faults: no page stays pinned" "$(pins_left)" "$before"
 	vdpa dev del card
-	faults() { timeout 300 python3 tests/lib/vdpa_faults.py "$@"; }
+	faults() { timeout 1800 python3 tests/lib/vdpa_faults.py "$@"; }
 	like "faults: a device" "$(faults add bus=pci mgmtdev="$card" name=card)" 'refused [1-9]'
 	is "faults: no interrupt is left" "$(ifcvf_vectors "$card")" 0
 	process_card "$card"
