@@ -151,8 +151,11 @@ static long ms_page_vm_sweep(struct bpf_map *map, u64 *id, struct ms_page_vm *v,
  */
 static __noinline struct ms_page_vm *ms_page_vm(u64 vm)
 {
-	if (!bpf_map_lookup_elem(&ms_page_vms, &vm))
-		bpf_for_each_map_elem(&ms_page_vms, ms_page_vm_sweep, NULL, 0);
+	struct ms_page_vm *v = bpf_map_lookup_elem(&ms_page_vms, &vm);
+
+	if (v)
+		return v;
+	bpf_for_each_map_elem(&ms_page_vms, ms_page_vm_sweep, NULL, 0);
 	return ms_state_of(&ms_page_vms, vm, &ms_page_vm_zero);
 }
 

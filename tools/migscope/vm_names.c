@@ -416,11 +416,16 @@ void vm_names_set(struct vm_names *names, struct model_vm *vm)
 	memcpy(vm->uuid, k->uuid, sizeof(vm->uuid));
 }
 
+static bool process_runs(const struct vm_names *names, __u32 tgid, __u64 start_boottime)
+{
+	return !names->pids || owner_alive(tgid, start_boottime, NULL);
+}
+
 /* Does its process run? It may have a VM and several devices, and is looked for once in a round. */
 static bool known_runs(const struct vm_names *names, struct known *k)
 {
 	if (k->round != names->round)
-		k->runs = !names->pids || owner_alive(k->tgid, k->start_boottime, NULL);
+		k->runs = process_runs(names, k->tgid, k->start_boottime);
 	k->round = names->round;
 	return k->runs;
 }
@@ -434,7 +439,7 @@ bool vm_names_owner(struct vm_names *names, const struct ms_owner *owner, char *
 		k = add(names, 0, owner->tgid, owner->start_boottime, owner->comm);
 	if (!k) {
 		snprintf(name, MODEL_NAME_MAX, "?");
-		return !names->pids || owner_alive(owner->tgid, owner->start_boottime, NULL);
+		return process_runs(names, owner->tgid, owner->start_boottime);
 	}
 	runs = known_runs(names, k);
 	if (!k->id)
