@@ -73,7 +73,6 @@ is "its bill" "$("$migscope" report -j "$TAP_TMP/closed.db" |
 	jq -c '[.sessions[] | select(.name | startswith("closed")) | .bill.pages]')" "[$closed]"
 
 # --- one thread, two VMs after each other
-kvmload=build/kvmload
 watch_first stat -j 0.3
 load two --vms 2 --mode bitmap-manual --pages 211 --name two
 load_end two
