@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * sessions - what is taken for a migration, and what is not: scripts of one letter a sample,
- * a second each. Prints TAP.
+ * a second each as a rule. Prints TAP.
  */
 #include <stdio.h>
 #include <string.h>
 #include "../../tools/migscope/migrations.h"
 
 static char said[400];
+static unsigned int apart;	/* samples, s */
 
 /* `!`: that was the last word; `?`: it was not, or the times are not those of the samples */
 static int note(const struct session *s, void *arg)
@@ -20,7 +21,7 @@ static int note(const struct session *s, void *arg)
 	(void)arg;
 	if (s->nth == 1 && !*said)
 		memset(settled, 0, sizeof(settled));
-	odd = settled[s->nth] || s->began != s->begin || s->ended != s->end;
+	odd = settled[s->nth] || s->began != (double)s->begin * apart || s->ended != (double)s->end * apart;
 	settled[s->nth] = s->settled;
 	snprintf(now, sizeof(now), "%u:%s:%s:%s%s%s:%lu-%lu", s->nth, session_kind_name(s->kind),
 		 session_by_name(s->by), session_outcome_name(s->outcome), s->settled ? "!" : "",
@@ -35,13 +36,14 @@ static int note(const struct session *s, void *arg)
 }
 
 /*
- * L l: all logging on, off; m, k: off, that of one more, or of one less; D d: that of a display; T t: VFIO's tracking on, off; h: pages are
+ * L l: all logging on, off; m, k: off, that of one more, or of one less; D d: that of a display; B: on, off and on
+ * again between two samples; H: half of it off, and it is harvested; T t: VFIO's tracking on, off; h: pages are
  * harvested; g: a container's bitmap is asked for; x: the VM ends; X: nothing is
  * known of it any more, V: it is there again; r: the guest runs, as it does while something is on; .: nothing. Of
  * a device that can migrate: P, S: to pre-copy, stop-and-copy; s, R, E, I: it stops, runs, fails,
  * is one that resumes; Q, Z: through those that save and to stop, to run, between two samples
  */
-static const char *play(const char *script, bool switches, struct migrations *counted)
+static const char *play(const char *script, bool switches, unsigned int seconds, struct migrations *counted)
 {
 	struct model_vm vm = { .id = 1, .info.tgid = 7, .alive = true, .has_ring = true, .has_log = true };
 	struct model_dev dev = { .id = 2, .pid = 7, .alive = true, .has_vfio = true, .vfio.knows = MS_VFIO_KNOWS_SCOPE };
@@ -52,8 +54,9 @@ static const char *play(const char *script, bool switches, struct migrations *co
 
 	m.measured[MEASURE_LOG_TOGGLE] = switches;
 	*said = '\0';
+	apart = seconds;
 	for (unsigned long n = 1; script[n - 1]; n++) {
-		m.elapsed = n;
+		m.elapsed = (double)n * seconds;
 		switch (script[n - 1]) {
 		case 'L':
 		case 'D':
@@ -69,6 +72,16 @@ static const char *play(const char *script, bool switches, struct migrations *co
 		case 'k':
 			vm.log.op[MS_LOG_OFF].calls += script[n - 1] == 'm' ? 5 : 3;
 			vm.log.op[MS_LOG_OFF].pages += script[n - 1] == 'm' ? 5 << 18 : 3 << 18;
+			break;
+		case 'B':
+			vm.log.op[MS_LOG_ON].calls += 8;
+			vm.log.op[MS_LOG_ON].pages += 2 << 20;
+			vm.log.op[MS_LOG_OFF].calls += 4;
+			vm.log.op[MS_LOG_OFF].pages += 1 << 20;
+			break;
+		case 'H':
+			vm.log.op[MS_LOG_OFF].calls += 2;
+			vm.ring.pushes += 100;
 			break;
 		case 'T':
 		case 't':
@@ -135,7 +148,7 @@ static const char *count(const char *script)
 	static char text[400];
 	size_t len;
 
-	play(script, true, g);
+	play(script, true, 1, g);
 	len = snprintf(text, sizeof(text), "%llu", g->running);
 	for (enum session_outcome o = 0; o < SESSION_OUTCOMES; o++) {
 		if (!migrations_count(g, o))
@@ -175,6 +188,7 @@ int main(void)
 	static const struct {
 		const char *what, *script, *want;
 		bool unseen;		/* the switching of logging is not */
+		unsigned int seconds;	/* samples are apart; 0: one */
 	} row[] = {
 		{ "nothing", "....", "" },
 		{ "a migration", ".Lhh.hl..", "1:migration:logging:logging_off:1-7" },
@@ -208,6 +222,10 @@ int main(void)
 		{ "which is none of the next one's", ".Lhhk..............................................................Lhl.",
 		  "1:migration:logging:logging_off!:1-5 2:migration:logging:logging_off:67-70" },
 		{ "some are switched off in the middle: no end", ".Lhdhh..hhk.", "1:migration:logging:logging_off:1-11" },
+		{ "one that is begun, cancelled and begun again between two samples",
+		  "..............................................................Bhhhl", "1:migration:logging:logging_off:62-67" },
+		{ "one that is found so rarely is not over while it is harvested", ".LhHhhk.", "1:migration:logging:logging_off!:1-7",
+		  .seconds = 120 },
 		{ "VFIO alone", "..Tggt..", "1:migration:tracking:tracking_off:2-6" },
 		{ "VFIO first, then logging: one", "..TLhhlt.", "1:migration:logging:logging_off:2-7" },
 		{ "logging first, then VFIO: one", "..LThhtl.", "1:migration:logging:logging_off:2-8" },
@@ -248,7 +266,7 @@ int main(void)
 	int n = 0, failed = 0;
 
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
-		const char *got = play(row[i].script, !row[i].unseen, NULL);
+		const char *got = play(row[i].script, !row[i].unseen, row[i].seconds ?: 1, NULL);
 		bool ok = !strcmp(got, row[i].want);
 
 		printf("%sok %d - %s\n", ok ? "" : "not ", ++n, row[i].what);

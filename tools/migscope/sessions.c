@@ -180,6 +180,7 @@ static int begin(struct sessions *s, struct watched *w, const struct seen *now, 
 		.begin = nth - 1,
 		.end = nth,
 		.began = s->elapsed,
+		.ended = s->elapsed,
 	};
 	w->session.kind = kind_of(&w->session);
 	return err;
@@ -347,11 +348,11 @@ static int feed(struct sessions *s, const struct model *m, const struct model_vm
 			w->saving = m->elapsed;
 		}
 		w->off |= now.off != w->last.off && w->session.by == SESSION_BY_LOGGING;
-		w->session.outcome = outcome(w, &now, m->elapsed);
 		if (!is_silence(w, &now, harvest)) {
 			w->session.end = nth;
 			w->session.ended = m->elapsed;
 		}
+		w->session.outcome = outcome(w, &now, m->elapsed);
 		w->in_session = w->session.outcome == SESSION_RUNNING;
 		w->session.settled = !w->in_session && !may_run_on(&w->session);
 		w->guest_ticks = vm->guest_ticks;
