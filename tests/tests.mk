@@ -114,6 +114,12 @@ $(BUILD)/tests/forecast: tests/unit/forecast.c $(addprefix tools/migscope/,forec
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lm
 
+check-build: $(BUILD)/tests/outlook
+
+$(BUILD)/tests/outlook: tests/unit/outlook.c $(addprefix tools/migscope/,forecast.c outlook.c sessions.c working_set.c forecast.h outlook.h sessions.h working_set.h model.h)
+	@mkdir -p $(@D)
+	$(CC) $(MS_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lm
+
 check-build: $(BUILD)/tests/sessions
 
 $(BUILD)/tests/sessions: tests/unit/sessions.c $(addprefix tools/migscope/,migrations.c sessions.c migrations.h sessions.h model.h)

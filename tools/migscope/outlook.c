@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "outlook.h"
 #include "forecast.h"
+#include "sessions.h"
 #include "working_set.h"
 
 #include <errno.h>
@@ -16,11 +17,14 @@
 struct stand {
 	double elapsed;
 	__u64 pages, syncs, sync_ns;
+	__u64 on;		/* slots whose logging was switched on, where a bitmap's pages are counted */
 };
 
 struct watched {
 	__u64 vm;
 	bool here;
+	__u64 on, syncs;	/* at the sample before */
+	__u64 first;		/* what syncs stand at when each slot was shown once */
 	struct stand stand[SAMPLES];	/* the newest first */
 	size_t stands;
 };
@@ -82,8 +86,27 @@ static bool look(const struct model *m, const struct model_vm *vm, struct stand 
 		return false;
 	s->syncs = vm->log.op[MS_LOG_GET].calls;
 	s->sync_ns = get->sum_ns;
-	s->pages = m->measured[MEASURE_LOG_DIRTY] ? vm->log.op[MS_LOG_GET].dirty : vm->log.marks;
+	s->pages = vm->log.marks;
+	if (m->measured[MEASURE_LOG_DIRTY]) {
+		s->pages = vm->log.op[MS_LOG_GET].dirty;
+		s->on = vm->log.op[MS_LOG_ON].calls;
+	}
 	return m->measured[MEASURE_LOG_DIRTY] || m->measured[MEASURE_LOG_MARKS];
+}
+
+/*
+ * What a bitmap shows first, after its logging was switched on, is not what was dirtied but may
+ * be all there is. Is that over?
+ */
+static bool counts(struct watched *w, const struct stand *now)
+{
+	if (now->on != w->on) {
+		w->first = w->syncs + now->on - w->on;
+		w->stands = 0;
+	}
+	w->on = now->on;
+	w->syncs = now->syncs;
+	return !now->on || now->syncs >= w->first;
 }
 
 static void keep(struct watched *w, const struct stand *s)
@@ -98,12 +121,24 @@ static void keep(struct watched *w, const struct stand *s)
 		w->stands--;
 }
 
-/* Memory whose logging is on now; 0: its switching is not seen. */
-static double logged(const struct model *m, const struct model_vm *vm)
+/* Slots whose logging is on now, and their memory; 0: its switching is not seen. */
+static __u64 logged(const struct model *m, const struct model_vm *vm, double *bytes)
 {
-	__u64 on = vm->log.op[MS_LOG_ON].pages, off = vm->log.op[MS_LOG_OFF].pages;
+	__u64 slots = vm->log.op[MS_LOG_ON].calls - vm->log.op[MS_LOG_OFF].calls;
+	__u64 pages = vm->log.op[MS_LOG_ON].pages - vm->log.op[MS_LOG_OFF].pages;
+	bool seen = m->measured[MEASURE_LOG_TOGGLE] && (__s64)pages > 0;
 
-	return m->measured[MEASURE_LOG_TOGGLE] && on > off ? PAGE * (on - off) : 0;
+	*bytes = seen ? PAGE * pages : 0;
+	return seen && (__s64)slots > 0 ? slots : 0;
+}
+
+/* Somebody looks at its screen, no more. */
+static bool is_display(const struct model *m, const struct model_vm *vm)
+{
+	double bytes;
+	__u64 slots = logged(m, vm, &bytes);
+
+	return slots && session_is_display(slots, bytes / PAGE);
 }
 
 static void forecast(const struct outlook *o, const struct model *m, struct model_vm *vm,
@@ -111,13 +146,15 @@ static void forecast(const struct outlook *o, const struct model *m, struct mode
 {
 	double seconds = now->elapsed - then->elapsed, rate = PAGE * (now->pages - then->pages) / seconds;
 	double syncs = now->syncs - then->syncs, pages;
-	struct forecast_curve c = { .most = logged(m, vm) };
+	struct forecast_curve c = { 0 };
 	struct forecast_plan p = {
-		.bandwidth = o->bandwidth, .downtime = o->downtime, .left = c.most, .most_seconds = FOR_EVER_S,
+		.bandwidth = o->bandwidth, .downtime = o->downtime, .most_seconds = FOR_EVER_S,
 	};
 	static const char *const within[] = { WORKING_SET_TIMES };
 	struct forecast f;
 
+	logged(m, vm, &c.most);
+	p.left = c.most;
 	vm->has_outlook = true;
 	vm->outlook.ratio = rate / o->bandwidth;
 	vm->outlook.known = c.most > 0;
@@ -156,6 +193,8 @@ int outlook_feed(struct outlook *o, struct model *m)
 		if (!w)
 			return -ENOMEM;
 		w->here = true;
+		if (!counts(w, &now) || is_display(m, vm))
+			continue;
 		then = w->stands ? &w->stand[w->stands - 1] : &now;
 		/* only one that is tracked: somebody harvests it */
 		if (now.elapsed - then->elapsed >= 1 && now.syncs > then->syncs && now.pages >= then->pages)

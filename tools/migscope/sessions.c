@@ -142,9 +142,14 @@ static __s64 logged(const struct seen *seen)
 	return seen->on - seen->off;
 }
 
+bool session_is_display(__u64 slots, __u64 pages)
+{
+	return slots <= 1 && pages <= DISPLAY_PAGES;
+}
+
 static enum session_kind kind_of(const struct session *session)
 {
-	return session->by == SESSION_BY_LOGGING && session->slots <= 1 && session->pages <= DISPLAY_PAGES ?
+	return session->by == SESSION_BY_LOGGING && session_is_display(session->slots, session->pages) ?
 	       SESSION_DISPLAY : SESSION_MIGRATION;
 }
 

@@ -71,6 +71,9 @@ void sessions_free(struct sessions *s);
 int sessions_feed(struct sessions *s, const struct model *m, unsigned long nth,
 		  int (*changed)(const struct session *session, void *arg), void *arg);
 
+/* Is logging that is on for @slots of @pages together a display's? */
+bool session_is_display(__u64 slots, __u64 pages);
+
 const char *session_kind_name(enum session_kind kind);
 const char *session_outcome_name(enum session_outcome outcome);
 const char *session_by_name(enum session_by by);
