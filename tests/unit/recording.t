@@ -21,6 +21,11 @@ is "the bill of the first: pages, resets, full exits, stalled seconds" \
 is "the bill of the second: GETs, their time, their bytes; nothing of rings" \
 	"$(report '.sessions[1].bill | [.get_calls, .get_seconds, .get_bytes, .pages, .resets]')" '[38,5.7,1245184,5700,null]'
 is "the bill of the one that goes on" "$(report '.sessions[3].bill | [.pages, .pages_per_reset]')" '[6500,500]'
+cp "$db" "$TAP_TMP/peak.db"
+sqlite3 "$TAP_TMP/peak.db" "DELETE FROM value WHERE series = (SELECT id FROM series WHERE vm = 1 AND name = 'ring_used_entries_max');
+	INSERT INTO value (series, sample, value) SELECT id, 1, 2016 FROM series WHERE vm = 1 AND name = 'ring_used_entries_max'"
+is "the fullest ring; of one that was as full before it" \
+	"$(report '.sessions[0].bill.ring_used_max_ratio'):$("$migscope" report -j "$TAP_TMP/peak.db" | jq '.sessions[0].bill.ring_used_max_ratio')" 1:0.5
 is "time of the switching" "$(report '.sessions[0].bill | [.switch_on_seconds, .switch_off_seconds]')" '[0.004,0.004]'
 like "advice: the ring was full" "$(report '.sessions[0].advice[0]')" 'full 3 times.*0.150 s'
 like "advice: GETs are slow" "$(report '.sessions[1].advice[0]')" '150 ms on average'

@@ -216,6 +216,20 @@ static double get(struct json_object *o, const char *key)
 	return json_object_object_get_ex(o, key, &value) ? json_object_get_double(value) : 0;
 }
 
+/*
+ * The highest fill of a ring is that of the last minute, and there only where it changes: one that
+ * was as high before the session stands there unsaid.
+ */
+static double ring_used(struct reader *r, long long vm, long long first, long long last)
+{
+	return scalar(r, "WITH used AS (SELECT v.sample, v.value FROM value v, series s WHERE s.vm = ?1 AND"
+			 " s.name = 'ring_used_entries_max' AND v.series = s.id) SELECT ifnull("
+			 "(SELECT max(value) FROM used WHERE sample > ?2 AND sample <= ?3),"
+			 "(SELECT value FROM used WHERE sample <= ?2 ORDER BY sample DESC LIMIT 1)) * 1.0 /"
+			 " (SELECT max(v.value) FROM value v, series s WHERE s.vm = ?1 AND"
+			 " s.name = 'ring_soft_limit_entries' AND v.series = s.id)", vm, first, last);
+}
+
 static struct json_object *read_bill(struct reader *r, long long vm, long long first, long long last,
 				     double seconds)
 {
@@ -236,12 +250,7 @@ static struct json_object *read_bill(struct reader *r, long long vm, long long f
 	if (rounds > 0 && json_object_object_get_ex(bill, "pages", NULL))
 		json_object_object_add(bill, "pages_per_reset", real(get(bill, "pages") / rounds));
 	if (has(r, "ring_soft_limit_entries", vm) && has(r, "ring_used_entries_max", vm))
-		json_object_object_add(bill, "ring_used_max_ratio",
-			real(scalar(r, "SELECT (SELECT max(v.value) FROM value v, series s WHERE s.vm = ?1"
-				       " AND s.name = 'ring_used_entries_max' AND v.series = s.id AND"
-				       " v.sample BETWEEN ?2 AND ?3) * 1.0 / (SELECT max(v.value) FROM value v,"
-				       " series s WHERE s.vm = ?1 AND s.name = 'ring_soft_limit_entries' AND"
-				       " v.series = s.id)", vm, first, last)));
+		json_object_object_add(bill, "ring_used_max_ratio", real(ring_used(r, vm, first, last)));
 	return bill;
 }
 

@@ -37,11 +37,16 @@ double value_at(struct json_object *points, size_t sample)
 
 double highest(const struct view *v, struct json_object *points)
 {
-	double most = value_at(points, v->first);
+	double most = -1;
 
-	for (size_t i = v->first + 1; points && i <= v->last; i++)
-		most = fmax(most, value_at(points, i));
-	return most;
+	for (size_t i = 0; points && i < json_object_array_length(points); i++) {
+		struct json_object *p = json_object_array_get_idx(points, i);
+		size_t sample = json_object_get_int64(json_object_array_get_idx(p, 0));
+
+		if (sample > v->first && sample <= v->last)
+			most = fmax(most, json_object_get_double(json_object_array_get_idx(p, 1)));
+	}
+	return most < 0 ? value_at(points, v->first) : most;
 }
 
 double grown(const struct view *v, struct json_object *points, size_t sample)

@@ -24,7 +24,7 @@ struct json_object *series(const struct view *v, const char *name, const char *l
 /* What they stood at; -1: there was nothing yet. */
 double value_at(struct json_object *points, size_t sample);
 
-/* The highest that they stood at in the view. */
+/* The highest that they went to in the view; where they did not move, what they stand at. */
 double highest(const struct view *v, struct json_object *points);
 
 /* How far they went from the view's beginning to @sample; 0 for what is not there. */
