@@ -43,8 +43,7 @@ int BPF_PROG(ms_ring_reset_done, struct kvm *kvm, struct kvm_dirty_ring *ring, u
 	v->rejected_slot += rejected_slot;
 	if (hold_max > v->hold_max_ns)
 		v->hold_max_ns = hold_max;
-	ms_hist_add(&v->reset, duration);
-	ms_thread_waited(bpf_get_current_pid_tgid(), r->vm, MS_WAIT_RESET, duration);
+	ms_ring_walked(r, v, duration);
 	return 0;
 }
 

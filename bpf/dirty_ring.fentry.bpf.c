@@ -27,15 +27,21 @@ int BPF_PROG(ms_ring_free, struct kvm_dirty_ring *ring)
 	return 0;
 }
 
+/* The peak: from here on entries are taken out while others may come in. */
 SEC("fentry/kvm_dirty_ring_reset")
-int BPF_PROG(ms_ring_reset_begin, struct kvm *kvm, struct kvm_dirty_ring *ring)
+int BPF_PROG(ms_ring_reset_fill, struct kvm *kvm, struct kvm_dirty_ring *ring)
 {
 	u64 key = (u64)ring;
 	struct ms_ring *r = bpf_map_lookup_elem(&ms_rings, &key);
 
-	/* the peak: from here on entries are taken out while others may come in */
 	if (r)
 		r->walk_used = 1 + (u64)(BPF_CORE_READ(ring, dirty_index) - r->last_reset);
+	return 0;
+}
+
+SEC("fentry/kvm_dirty_ring_reset")
+int BPF_PROG(ms_ring_reset_begin)
+{
 	ms_call_begin(0, MS_CALL_RING_RESET);
 	return 0;
 }
@@ -47,16 +53,12 @@ int BPF_PROG(ms_ring_reset_end, struct kvm *kvm, struct kvm_dirty_ring *ring)
 	struct ms_ring_vm *v;
 	struct ms_call call;
 	struct ms_ring *r;
-	u64 ns;
 
 	if (!ms_call_end(&call) || call.op != MS_CALL_RING_RESET)
 		return 0;
 	r = bpf_map_lookup_elem(&ms_rings, &key);
 	v = r ? ms_ring_vm(r->vm) : NULL;
-	if (!v)
-		return 0;
-	ns = bpf_ktime_get_ns() - call.start_ns;
-	ms_hist_add(&v->reset, ns);
-	ms_thread_waited(bpf_get_current_pid_tgid(), r->vm, MS_WAIT_RESET, ns);
+	if (v)
+		ms_ring_walked(r, v, bpf_ktime_get_ns() - call.start_ns);
 	return 0;
 }

@@ -110,6 +110,16 @@ static __always_inline void ms_stall_end(struct ms_ring *r, struct ms_ring_vm *v
 		ms_hist_add(&v->stall, ns);
 }
 
+/* A reset of @r, which belongs to @v, took @ns; not what it took us to look at its pages. */
+static __always_inline void ms_ring_walked(struct ms_ring *r, struct ms_ring_vm *v, u64 ns)
+{
+	u64 ours = __sync_lock_test_and_set(&r->pages_ns, 0);
+
+	ns = ns > ours ? ns - ours : 0;
+	ms_hist_add(&v->reset, ns);
+	ms_thread_waited(bpf_get_current_pid_tgid(), r->vm, MS_WAIT_RESET, ns);
+}
+
 /*
  * Records a ring that is not in the map. @new: it came after us, so everything it
  * holds was pushed under our eyes; otherwise we begin with what the indices say now.

@@ -175,6 +175,7 @@ SEC("tp_btf/kvm_dirty_ring_reset")
 int BPF_PROG(ms_ring_pages, struct kvm_dirty_ring *ring)
 {
 	struct ms_config *config = ms_config_get();
+	u64 begun = bpf_ktime_get_ns(), ns;
 	struct ms_walk w = {};
 	struct ms_ring *r;
 
@@ -202,5 +203,8 @@ int BPF_PROG(ms_ring_pages, struct kvm_dirty_ring *ring)
 	if (!w.size || w.size > MS_RING_MAX || w.end - w.at > w.size)
 		return 0;
 	bpf_loop(w.size / MS_ENTRIES + 2, ms_entries_seen, &w, 0);
+	/* this is within the reset, and none of it */
+	ns = bpf_ktime_get_ns() - begun;
+	r->pages_ns = ns < ~0U ? ns : ~0U;
 	return 0;
 }

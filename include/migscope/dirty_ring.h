@@ -44,7 +44,7 @@ struct ms_ring {
 	__u64 walk_used;	/* 1 + fill when the reset that is under way began; 0: not known */
 	__u64 thread;		/* bpf_get_current_pid_tgid() of its vCPU, from a full exit on; 0: not known */
 	__u32 pages_reset;	/* reset_index up to which the entries' pages were looked at */
-	__u32 unused;
+	__u32 pages_ns;		/* what that took in the reset under way */
 	__u64 fill[MS_FILL_BUCKETS];	/* peak fill at each reset event */
 };
 

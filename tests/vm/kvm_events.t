@@ -10,7 +10,7 @@ modprobe kvm_amd || skip_all "kvm_amd cannot be loaded"
 migscope=build/migscope
 
 doctor=$($migscope doctor)
-for probe in ring_alloc_event ring_free_event ring_reset_done ring_stall_over log_sync log_switch; do
+for probe in ring_alloc_event ring_free_event ring_reset_done ring_reset_fill ring_stall_over log_sync log_switch; do
 	like "$probe is attached" "$(grep "^  $probe " <<<"$doctor")" ' attached$'
 done
 for probe in ring_alloc ring_free ring_reset_begin ring_reset_end log_get_begin log_clear_end log_toggle_begin; do

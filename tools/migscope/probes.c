@@ -36,6 +36,8 @@ static const struct probe table[] = {
 	{ RING, "ring_free", "dirty_ring.fentry", "ms_ring_free", PROBE_FENTRY,
 	  "kvm_dirty_ring_free", "kvm", 1, false,
 	  "pushes after a ring's last reset, stalls that never ended" },
+	{ RING, "ring_reset_fill", "dirty_ring.fentry", "ms_ring_reset_fill", PROBE_FENTRY,
+	  "kvm_dirty_ring_reset", "kvm", 2, false, "high-water mark of a ring that fills while it is reset" },
 	{ RING, "ring_reset_begin", "dirty_ring.fentry", "ms_ring_reset_begin", PROBE_FENTRY,
 	  "kvm_dirty_ring_reset", "kvm", 2, false, "reset duration" },
 	{ RING, "ring_reset_end", "dirty_ring.fentry", "ms_ring_reset_end", PROBE_FENTRY,
