@@ -156,8 +156,11 @@ static __always_inline u64 ms_iotlb_id_for(struct vhost_dev *dev, struct task_st
 		if (v && ms_end_is_told(v->owner.checked_ns, ends))
 			return *id;
 		if (v && ms_owner_is(&v->owner, BPF_CORE_READ(dev, mm))) {
-			if (ends)
+			if (ends) {
 				v->owner.checked_ns = bpf_ktime_get_ns();
+				/* answered or not, nobody saw it */
+				ms_iotlb_cut(v);
+			}
 			return *id;
 		}
 		/* nobody told us that the device of this address ended */

@@ -491,6 +491,60 @@ static void close_objects(struct bpf_host *host)
 	}
 }
 
+static bool any_on_rings(const struct bpf_host *host)
+{
+	for (size_t i = 0; i < host->probes; i++)
+		if (host->link[i] && host->probe[i].how != PROBE_ITER && !strcmp(host->probe[i].source, "dirty_ring"))
+			return true;
+	return false;
+}
+
+static void count_self(const struct bpf_host *host, __u32 what, __s64 n)
+{
+	int fd = bpf_host_map(host, "ms_self");
+	__u64 value;
+
+	if (fd >= 0 && !bpf_map_lookup_elem(fd, &what, &value)) {
+		value += n;
+		bpf_map_update_elem(fd, &what, &value, BPF_ANY);
+	}
+}
+
+static int close_ring(unsigned long long key, const void *value, void *arg)
+{
+	const struct ms_ring *ring = value;
+	const struct bpf_host *host = arg;
+	int vms = bpf_host_map(host, "ms_ring_vms");
+	struct ms_ring_vm v;
+
+	if (bpf_map_delete_elem(bpf_host_map(host, "ms_rings"), &key))
+		return 0;
+	if (ring->stall_since)
+		count_self(host, MS_SELF_STALLED, -1);
+	if (bpf_map_lookup_elem(vms, &ring->vm, &v))
+		return 0;
+	v.pushes += ring->pushes + (ring->seen_dirty - ring->last_dirty);
+	v.rings_freed++;
+	v.stalls_unfinished += ring->stall_since != 0;
+	ms_ring_vm_peak(&v, ring->used_max, ring->soft_limit);
+	bpf_map_update_elem(vms, &ring->vm, &v, BPF_EXIST);
+	return 0;
+}
+
+/*
+ * While nothing is attached to them, nobody knows what is taken out of rings, who waits for
+ * that, and which of them end: what was counted is their VM's, and those that are still there
+ * begin anew, as what ran before us.
+ */
+static void close_rings(struct bpf_host *host)
+{
+	if (any_on_rings(host) || bpf_host_map(host, "ms_rings") < 0)
+		return;
+	count_self(host, MS_SELF_RING_CHANGES, 1);
+	bpf_host_walk(host, "ms_rings", sizeof(struct ms_ring), close_ring, host);
+	count_self(host, MS_SELF_RING_CHANGED, 1);
+}
+
 int bpf_host_attach(struct bpf_host *host)
 {
 	bool *want = calloc(host->probes, sizeof(*want));
@@ -500,6 +554,7 @@ int bpf_host_attach(struct bpf_host *host)
 		return -ENOMEM;
 	let_go(host);
 	close_objects(host);
+	close_rings(host);
 	kernel_info_refresh(host->kernel);
 	memset(host->refused, 0, sizeof(host->refused));
 	attach_round(host, want, false);
