@@ -160,6 +160,9 @@ static __always_inline u64 ms_vm_new(struct kvm *kvm, struct mm_struct *mm, stru
 		.checked_ns = bpf_ktime_get_ns(),
 	};
 
+	/* its vCPUs are freed after it was told to be gone: what they do then must not bring it back */
+	if (!BPF_CORE_READ(kvm, users_count.refs.counter))
+		return 0;
 	if (bpf_core_field_exists(kvm->dirty_ring_size))
 		vm.ring_bytes = BPF_CORE_READ(kvm, dirty_ring_size);
 	vm.tgid = BPF_CORE_READ(owner, tgid);

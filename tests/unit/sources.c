@@ -191,11 +191,18 @@ long bpf_host_found(struct bpf_host *host, void **data, __u64 *changes)
 
 /* --- rings */
 
-/* What is read of rings: none is there. */
+static const struct ms_ring_now *now_there;	/* the only one */
+
+/* What is read of rings: none is there, as a rule. */
 long bpf_host_read(const struct bpf_host *host, const char *probe, void **data)
 {
 	(void)host;
 	(void)probe;
+	if (now_there) {
+		*data = malloc(sizeof(*now_there));
+		memcpy(*data, now_there, sizeof(*now_there));
+		return sizeof(*now_there);
+	}
 	if (!reads_until_gone)
 		return -ENOENT;
 	*data = malloc(1);
@@ -429,9 +436,43 @@ static void ring_between(void)
 	reads_until_gone = 0;
 }
 
+/* The indices are read one after the other, and a ring at a known address may be another one. */
+static void ring_indices(void)
+{
+	static const struct {
+		const char *what;
+		__u32 last, reset, dirty;
+		__u64 pushes, used;
+	} row[] = {
+		{ "indices of a ring", 100, 100, 150, 1050, 50 },
+		{ "indices of a ring that was filled and reset between the two reads", 100, 100, 400, 1300, 256 },
+		{ "indices of a ring, over 2^32", -20U, -10U, 20, 1040, 30 },
+		{ "indices far ahead: another ring", 100, 100, 1000, 1000, 0 },
+		{ "indices that went back: another ring", 100, 0, 50, 1000, 0 },
+	};
+	struct ms_ring_now now = { .ring = 1, .state = {
+		.vm = 1, .size = 256, .soft_limit = 192, .pushes = 1000 } };
+
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		begin();
+		((struct ms_vm *)put("ms_vms", 1))->tgid = getpid();
+		its_vm = put("ms_ring_vms", 1);
+		reads_until_gone = 100;
+		now.state.last_dirty = now.state.last_reset = row[i].last;
+		now.reset_index = row[i].reset;
+		now.dirty_index = row[i].dirty;
+		now_there = &now;
+		point(sample(0) && m.vms == 1 && m.vm[0].vcpus == 1 && m.vm[0].ring.pushes == row[i].pushes &&
+		      m.vm[0].vcpu[0].used == row[i].used, row[i].what);
+		now_there = NULL;
+	}
+	reads_until_gone = 0;
+}
+
 int main(void)
 {
 	kinds_of_threads();
+	ring_indices();
 	ring_between();
 	ends_unseen();
 	fullest();

@@ -183,11 +183,14 @@ static int add_ring(struct model *m, const struct ms_ring_now *now)
 	memset(vcpu, 0, sizeof(*vcpu));
 	vcpu->ring = now->state;
 	vcpu->used = now->dirty_index - now->reset_index;
-	/* an index that went back belongs to another ring at this address */
-	if ((__s32)tail < 0 || vcpu->used > vcpu->ring.size) {
+	/* indices that went back, or far ahead, belong to another ring at this address */
+	if ((__s32)tail < 0 || vcpu->used > 2 * vcpu->ring.size) {
 		tail = 0;
 		vcpu->used = 0;
 	}
+	/* it was filled and reset between the two reads */
+	if (vcpu->used > vcpu->ring.size)
+		vcpu->used = vcpu->ring.size;
 	vcpu->ring.pushes += tail;
 	vm->ring.pushes += vcpu->ring.pushes;
 	if (vcpu->used > vcpu->ring.used_max)
