@@ -21,8 +21,9 @@ serve() {
 	local i line
 	# where it stands is not where the one before stood, whose words are still there
 	rm -f "$TAP_TMP/serve.out"
+	# under nohup it would not heed SIGHUP
 	# shellcheck disable=SC2154 # the test's
-	"$migscope" serve -l 127.0.0.1:0 "$@" >"$TAP_TMP/serve.out" 2>"$TAP_TMP/serve.err" &
+	env --default-signal=HUP "$migscope" serve -l 127.0.0.1:0 "$@" >"$TAP_TMP/serve.out" 2>"$TAP_TMP/serve.err" &
 	serve_pid=$!
 	for ((i = 0; i < 300; i++)); do
 		line=$(grep -s '^serving ' "$TAP_TMP/serve.out") && break
