@@ -65,6 +65,7 @@ struct answer {
 	int flags;
 	struct netlink_callback *dump;	/* one of many */
 	u32 queue;			/* whose statistics */
+	unsigned int tries;		/* to have a device, of all devices together */
 };
 
 typedef int (*fill_fn)(struct answer *answer, void *what);
@@ -354,12 +355,10 @@ static int config_fill_locked(struct answer *answer, struct vdpa_device *vdev)
 #define CONFIG_WAIT_MS	10
 
 static int config_hold(struct vdpa_device *vdev, int (*trylock)(struct rw_semaphore *sem),
-		       struct netlink_ext_ack *extack)
+		       unsigned int *tries, struct netlink_ext_ack *extack)
 {
-	unsigned int try;
-
-	for (try = 0; !trylock(&vdev->cf_lock); try++) {
-		if (try == CONFIG_TRIES || fatal_signal_pending(current)) {
+	for (; !trylock(&vdev->cf_lock); ++*tries) {
+		if (*tries == CONFIG_TRIES || fatal_signal_pending(current)) {
 			NL_SET_ERR_MSG_MOD(extack, "the device is being set up or reset");
 			return -EBUSY;
 		}
@@ -371,7 +370,7 @@ static int config_hold(struct vdpa_device *vdev, int (*trylock)(struct rw_semaph
 static int fill_held(struct answer *answer, struct vdpa_device *vdev,
 		     int (*fill)(struct answer *answer, struct vdpa_device *vdev))
 {
-	int err = config_hold(vdev, down_read_trylock, answer->extack);
+	int err = config_hold(vdev, down_read_trylock, &answer->tries, answer->extack);
 
 	if (!err) {
 		err = fill(answer, vdev);
@@ -681,6 +680,7 @@ static int mac_change(struct genl_info *info, struct vdpa_device *vdev)
 	struct vdpa_dev_set_config config = {
 		.mask = BIT_ULL(VDPA_ATTR_DEV_NET_CFG_MACADDR),
 	};
+	unsigned int tries = 0;
 	int err;
 
 	if (!mac || !(manager_classes(vdev->mdev) & BIT_ULL(VIRTIO_ID_NET)) ||
@@ -693,7 +693,7 @@ static int mac_change(struct genl_info *info, struct vdpa_device *vdev)
 		NL_SET_ERR_MSG_ATTR(info->extack, mac, "not an address of a station");
 		return -EINVAL;
 	}
-	err = config_hold(vdev, down_write_trylock, info->extack);
+	err = config_hold(vdev, down_write_trylock, &tries, info->extack);
 	if (err)
 		return err;
 	err = vdev->mdev->ops->dev_set_attr(vdev->mdev, vdev, &config);

@@ -161,14 +161,20 @@ static size_t net_transmit(struct vdpasim_net *net, unsigned int pair)
 	return len;
 }
 
-static bool net_has_room(struct vdpasim_net *net, unsigned int pair)
+/* Chains that are no good are given back, which the driver is to be told of, too. */
+static bool net_has_room(struct vdpasim_net *net, unsigned int pair, unsigned int *given_back)
 {
 	struct vdpasim_virtqueue *vq = &net->sim.vqs[2 * pair];
+	int ret;
 
-	if (vdpasim_getdesc(&net->sim, vq, NULL, &vq->wiov) <= 0)
-		return false;
-	vringh_abandon_iotlb(&vq->vring, 1);
-	return true;
+	do {
+		ret = vdpasim_getdesc(&net->sim, vq, NULL, &vq->wiov);
+		if (ret > 0)
+			vringh_abandon_iotlb(&vq->vring, 1);
+		if (ret >= 0 || ret == -EAGAIN)
+			return ret > 0;
+	} while (++*given_back < vq->vring.vring.num);
+	return false;
 }
 
 /* Frames that are left wait for buffers to be received into, others are dropped. */
@@ -182,7 +188,7 @@ static bool net_work_pair(struct vdpasim_net *net, unsigned int pair, unsigned i
 	if (!rxq->ready || !txq->ready)
 		return false;
 	for (sent = 0; sent < batch; sent++) {
-		if (test_bit(pair, &net->left) && !net_has_room(net, pair))
+		if (test_bit(pair, &net->left) && !net_has_room(net, pair, &received))
 			break;
 		ret = vdpasim_getdesc(&net->sim, txq, &txq->riov, NULL);
 		if (!ret) {

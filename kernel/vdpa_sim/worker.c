@@ -101,10 +101,11 @@ void vdpasim_retire(struct vdpasim *sim)
 }
 EXPORT_SYMBOL_GPL(vdpasim_retire);
 
+/* The kernel's own driver may have come since it was retired, and waits for what it asks for. */
 static bool sim_may_work(const struct vdpasim *sim)
 {
-	return vdpasim_is_started(sim) && !sim->suspended && !sim->retired &&
-	       !READ_ONCE(sim->hurried);
+	return vdpasim_is_started(sim) && !sim->suspended && !READ_ONCE(sim->hurried) &&
+	       (!sim->retired || vdpasim_iommu_is_identity(sim));
 }
 
 /* Handles what is marked; true if there is more. With the lock held. */
@@ -183,11 +184,13 @@ static void sim_work(struct kthread_work *work)
 	if (mm)
 		kthread_unuse_mm(mm);
 out:
-	up(&sim->lock);
-	if (mm)
-		mmput(mm);
+	/* with the lock: once it was had after a reset, nothing is queued any more */
 	if (more)
 		vdpasim_schedule_work(sim);
+	up(&sim->lock);
+	/* a process that was killed meanwhile takes its time to go: not ours */
+	if (mm)
+		mmput_async(mm);
 }
 
 /* A kernel thread takes no signal unless it says so, itself: then only the kernel's own. */

@@ -90,8 +90,9 @@ watch() {
 	local i
 	: >"$TAP_TMP/watch"
 	: >"$TAP_TMP/watch.err"
-	# bash has its children ignore SIGINT when they run in the background; migscope asks for it
-	"$migscope" "$@" >"$TAP_TMP/watch" 2>"$TAP_TMP/watch.err" &
+	# bash has its children ignore SIGINT when they run in the background: migscope asks for it; nohup
+	# SIGHUP: that it heeds
+	env --default-signal=HUP "$migscope" "$@" >"$TAP_TMP/watch" 2>"$TAP_TMP/watch.err" &
 	watch_pid=$!
 	for ((i = 0; i < 600; i++)); do
 		! grep -q '^watching ' "$TAP_TMP/watch" "$TAP_TMP/watch.err" || return 0

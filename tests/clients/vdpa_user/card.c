@@ -4,6 +4,7 @@
 #include "whats.h"
 
 #include <linux/virtio_net.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -262,10 +263,22 @@ static void send_frames(unsigned int header)
 	}
 }
 
+/* What cannot be written to is no room: it is given back, and so much is said. */
+static void bad_room(void)
+{
+	struct pollfd call = { .fd = user.queue[0].call, .events = POLLIN };
+
+	put(0, 16, page(DATA + 16), PAGE, 0);
+	offer(0, 16);
+	kick(0);
+	check(poll(&call, 1, PATIENCE_MS) == 1 && used(0) == 1);
+	check(user.queue[0].vring.used->ring[0].id == 16 && !user.queue[0].vring.used->ring[0].len);
+}
+
 void left(void)
 {
 	const unsigned int header = sizeof(struct virtio_net_hdr_v1);
-	enum { BEFORE, AFTER, NEVER, WAYS } room;
+	enum { BEFORE, AFTER, AFTER_BAD, NEVER, WAYS } room;
 
 	for (room = BEFORE; room < WAYS; room++) {
 		start_card(0, 0);
@@ -278,7 +291,9 @@ void left(void)
 			usleep(SHORTLY_MS * 1000);
 			check(used(1) == 0);
 		}
-		if (room == AFTER) {
+		if (room == AFTER_BAD)
+			bad_room();
+		if (room == AFTER || room == AFTER_BAD) {
 			make_room();
 			kick(0);
 		}
@@ -286,8 +301,8 @@ void left(void)
 		if (room == NEVER)
 			kick(1);
 		check(done_within(1, PATIENCE_MS));
-		check(used(0) == (room == NEVER ? 0 : 16));
-		for (unsigned int i = 0; i < used(0); i++)
+		check(used(0) == (room == NEVER ? 0 : room == AFTER_BAD ? 17 : 16));
+		for (unsigned int i = 0; room != NEVER && i < 16; i++)
 			check(!memcmp(page(DATA + 16 + i) + header, page(DATA + i) + header, 206 + i));
 		close_device();
 	}
