@@ -94,6 +94,18 @@ echo "[   12.345678] $second" >>"$log"
 is "listed: does not hide the next one" "$(klog)" "$second"
 printf 'at a\\.c:1\n' >"$known"
 nok "listed without a reason: refused" klog
+printf 'size 64\tg\\+\tanother time\n' >"$known"
+leak() {	# FUNCTION
+	printf '[   12.345678] kmemleak: %s\n' "unreferenced object 0xff1100000a3d2b00 (size 64):" \
+		'  comm "python3", pid 241' '  hex dump (first 32 bytes):' '    00 00 00 00  ....' '  backtrace (crc 0):' \
+		"    $1+0x1/0x2"
+	seq -f '[   12.345678] kmemleak:     frame%.0f+0x1/0x2' 20
+}
+{ leak f; leak g; leak h; } >"$log"
+is "listed by what is in its trace: of three leaks two are left" "$(klog | grep -c unreferenced)" 2
+is "of these all is shown" "$(klog | grep -c 'frame20\|  [fh]+0x1')" 4
+{ leak f; echo "[   12.345678] $second"; echo "[   12.345678] kmemleak: 3 new"; } >"$log"
+is "a leak ends where something else is said" "$(klog | sed '1,/frame20/d')" "$second"$'\n''kmemleak: 3 new'
 : >"$known"
 
 # machines that run several tests
