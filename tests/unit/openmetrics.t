@@ -55,6 +55,9 @@ is "one name, two VMs: whether it is alive" "$(shown vm_alive)" '[1,1,0]'
 is "one name, two devices: the same" \
 	"$(jq -sc 'map(select(.name == "migscope_iotlb_lookups_total" and .labels.result == "miss") | [.labels.vm, .value])' "$TAP_TMP/twins.json")" \
 	'[["plain",41],["again",2],["first",3],["over",6]]'
+is "a table whose limit is 0 has no limit that it could be near" \
+	"$(jq -sc 'map(select((.name | test("_entries_limit$")) and .labels.dev) | [.labels.vm, .labels.asid, .value])' "$TAP_TMP/twins.json")" \
+	'[["plain",null,2048],["plain","0",2048],["plain","2",2048],["again","2",2048],["first","2",2048],["over","2",2048]]'
 
 $render >"$TAP_TMP/accept"
 is "Accept headers" "$(grep '^not ok' "$TAP_TMP/accept")" ''

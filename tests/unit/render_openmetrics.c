@@ -3,7 +3,7 @@
  * render_openmetrics classic|openmetrics [MOST [STEP]] - the exposition of a model that
  * is always the same, with everything measured; with STEP every counter is as many times
  * as high, and names have nothing to be escaped. `twins` is in OpenMetrics, of VMs and devices that have
- * names of others that ended. `names` prints what series there may be. Without a format:
+ * names of others that ended; the tables of these devices have a limit of 0. `names` prints what series there may be. Without a format:
  * checks of Accept.
  */
 #include <stdio.h>
@@ -227,6 +227,7 @@ static void add_twins(struct model *m)
 		dev[1 + i].id = 20 + i;
 		dev[1 + i].alive = twin[i].alive;
 		dev[1 + i].iotlb.misses = twin[i].marks;
+		dev[1 + i].iotlb.limit = dev[1 + i].vdpa.space[0].limit = 0;
 		strcpy(dev[1 + i].vm, twin[i].name);
 	}
 	m->vm = vm;

@@ -14,8 +14,14 @@ void fn(const struct metric_at *at)				\
 DEV_METRIC(iotlb_pending, has_iotlb, MEASURE_IOTLB_WAIT, count(at->dev->pending))
 DEV_METRIC(iotlb_oldest, has_iotlb, MEASURE_IOTLB_WAIT, number(at->dev->oldest))
 DEV_METRIC(iotlb_entries, has_iotlb, MEASURE_IOTLB_TABLE, count(at->dev->iotlb.entries))
-DEV_METRIC(iotlb_limit, has_iotlb, MEASURE_IOTLB_TABLE, count(at->dev->iotlb.limit))
 DEV_METRIC(iotlb_evictions, has_iotlb, MEASURE_IOTLB_EVICT, count(at->dev->iotlb.evictions))
+
+/* Nobody is near a limit of 0: in vhost's own table it is none, into ours nothing goes. */
+void iotlb_limit(const struct metric_at *at)
+{
+	if (at->dev->has_iotlb && at->dev->iotlb.limit && at->m->measured[MEASURE_IOTLB_TABLE])
+		PUT(at, count(at->dev->iotlb.limit));
+}
 
 void iotlb_service(const struct metric_at *at)
 {
@@ -189,4 +195,4 @@ void fn(const struct metric_at *at)					\
 }
 
 SPACE_METRIC(vdpa_entries, true, s->entries)
-SPACE_METRIC(vdpa_limit, s->limit != ~0U, s->limit)
+SPACE_METRIC(vdpa_limit, s->limit && s->limit != ~0U, s->limit)
