@@ -363,6 +363,23 @@ static void migration_states(void)
 	      "its process ends: and does not go on");
 }
 
+/* Where an unpin was seen and its pin was not. */
+static void container_pinned(void)
+{
+	struct ms_vfio *v;
+
+	begin();
+	v = put("ms_vfios", 1);
+	owned_by(&v->owner, getpid(), "vmm");
+	v->knows = MS_VFIO_KNOWS_PINNED;
+	v->pinned = 3;
+	point(sample(0) && m.devs == 1 && m.dev[0].vfio.pinned == 3,
+	      "a container: the pages that devices hold");
+	v->pinned = -3;
+	point(sample(0) && m.devs == 1 && m.dev[0].vfio.pinned == 0,
+	      "a container: they never hold less than none");
+}
+
 /* A vDPA device outlives who has it open. */
 static void vdpa_owners(void)
 {
@@ -477,6 +494,7 @@ int main(void)
 	ends_unseen();
 	fullest();
 	migration_states();
+	container_pinned();
 	vdpa_owners();
 	vdpa_nobodys();
 	begin();

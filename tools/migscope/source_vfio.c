@@ -54,6 +54,9 @@ static int add_container(unsigned long long id, const void *value, void *arg)
 		return -ENOMEM;
 	d->has_vfio = true;
 	memcpy(&d->vfio, v, sizeof(d->vfio));
+	/* two hooks count it: an unpin may be seen whose pin is not, or not yet */
+	if (d->vfio.pinned < 0)
+		d->vfio.pinned = 0;
 	return 0;
 }
 
