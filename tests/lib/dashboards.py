@@ -367,9 +367,12 @@ class Workload:
         waited = [('stall', 'ring', stall)] + ([('reset', 'ring', lambda s: s['resets']['seconds'])] if self.has_reset_time else []) + (
             [('get', 'bitmap', lambda s: s['get']['seconds']), ('clear', 'bitmap', lambda s: s['clear']['seconds']),
              ('switch', None, lambda s: 0)] if self.has_log else [])
+        # its threads have one name, which is known once one of them has waited; what else they may wait for is 0 then
+        known = {name for _, mode, of in waited for name, vm in self.vms.items()
+                 if mode in (None, 'ring' if vm['ring'] else 'bitmap') and (mode is None or of(vm['total']))}
         out['host', 'Waiting because of tracking, by thread'] = [[
             (name, labels_of({'thread': re.sub(r'\d+', 'N', name), 'op': op}), v)
-            for op, mode, of in waited for name, _, v in self.each(mode, self.at_most(of)) if v or op == 'switch']]
+            for op, mode, of in waited for name, _, v in self.each(mode, self.at_most(of)) if name in known]]
         if harvest():
             out['fleet', 'Time spent in harvesting, by host'] = [self.of_host(self.both(
                 harvest(), f'rate(migscope_ring_reset_seconds_sum{{{self.theirs}}}{w}) or rate(migscope_dirty_log_sync_seconds_sum{{{self.theirs}}}{w})'))]

@@ -26,8 +26,25 @@ is "both say the same" "$(jq -Sc . "$TAP_TMP/classic.json" | sort | md5sum)" "$(
 is "promtool check metrics: status" "$?" 0
 is "promtool check metrics has nothing to say" "$(cat "$TAP_TMP/lint")" ''
 
+# --- what has not happened is 0 from the start, where it would be seen; elsewhere it has no series
+$render partial >"$TAP_TMP/partial" 2>/dev/null
+tests/lib/exposition.py openmetrics "$TAP_TMP/partial" >"$TAP_TMP/partial.json"
+waits() { jq -sc 'map(select(.name == "migscope_thread_wait_seconds_total") | [.labels.thread, .labels.op, .value])' "$TAP_TMP/$1.json"; }
+is "waits of a kind of threads: all that it may wait for" "$(waits openmetrics)" \
+	'[["CPU N/KVM","reset",0],["CPU N/KVM","switch",0],["CPU N/KVM","stall",1.5],["live_migration","reset",0.25],["live_migration","switch",0],["live_migration","stall",0]]'
+is "waits of a kind of threads: not what is not seen" "$(waits partial)" \
+	'[["CPU N/KVM","stall",1.5],["live_migration","reset",0.25],["live_migration","stall",0]]'
+states() { jq -sc 'map(select(.name == "migscope_vfio_migration_state_seconds_total") | .value)' "$TAP_TMP/$1.json"; }
+is "states of a device: all" "$(states openmetrics)" '[12.345678901,0,0.5,0,0,0,0,0]'
+is "states of a device: none where they are not told" "$(states partial)" '[]'
+outcomes() { jq -sc 'map(select(.name == "migscope_migration_duration_seconds_count") | [.labels.outcome, .value])' "$TAP_TMP/$1.json"; }
+is "how long migrations took: of all outcomes" "$(outcomes openmetrics)" \
+	'[["logging_off",5],["vm_ended",0],["idle",0],["tracking_off",0],["ran_on",2],["devices_stopped",0],["device_error",0]]'
+is "how long migrations took: of none that cannot be told" "$(outcomes partial)" \
+	'[["logging_off",5],["vm_ended",0],["idle",0],["tracking_off",0],["ran_on",2]]'
+
 # --- the cap: whole objects, those that ended first
-for most in 1 40 150 200; do
+for most in 1 40 240 290; do
 	$render openmetrics $most >"$TAP_TMP/capped" 2>"$TAP_TMP/stats"
 	read -r shown dropped <"$TAP_TMP/stats"
 	tests/lib/exposition.py openmetrics "$TAP_TMP/capped" >"$TAP_TMP/capped.json"
@@ -38,7 +55,7 @@ for most in 1 40 150 200; do
 	num "$most series at most: kept, but for our own" "$((shown - self))" -le "$((most > self ? most - self : 0))"
 done
 is "the one that ended is left out first" "$(jq -sr 'map(select(.labels.dev | not) | .labels.vm // empty) | unique | length' "$TAP_TMP/capped.json")" 1
-$render openmetrics 400 >"$TAP_TMP/capped" 2>/dev/null
+$render openmetrics 490 >"$TAP_TMP/capped" 2>/dev/null
 tests/lib/exposition.py openmetrics "$TAP_TMP/capped" >"$TAP_TMP/capped.json"
 is "nor does it keep a device out that is there" \
 	"$(jq -sc '[(map(select(.labels.dev | not) | .labels.vm // empty) | unique | length), any(.labels.dev)]' "$TAP_TMP/capped.json")" '[1,true]'

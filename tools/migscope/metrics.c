@@ -219,14 +219,34 @@ static const char *const wait_name[MS_WAITS] = {
 	[MS_WAIT_SWITCH] = "switch", [MS_WAIT_STALL] = "stall",
 };
 
-/* Only what happened: there are more kinds of threads than things that each of them does. */
+/* What a thread of this VM may wait for, and is seen if it does. */
+static bool has_wait(const struct metric_at *at, enum ms_wait what)
+{
+	switch (what) {
+	case MS_WAIT_RESET:
+		return at->vm->has_ring && at->m->measured[MEASURE_RING_RESET_TIME];
+	case MS_WAIT_STALL:
+		return at->vm->has_ring && at->m->measured[MEASURE_RING_FULL];
+	case MS_WAIT_GET:
+		return !at->vm->info.ring_bytes && has_op(at, MS_LOG_GET);
+	case MS_WAIT_CLEAR:
+		return !at->vm->info.ring_bytes && has_op(at, MS_LOG_CLEAR);
+	default:
+		return has_op(at, MS_LOG_ON);
+	}
+}
+
+/*
+ * A kind of threads is known once one of them has waited; all else that it may wait for is 0
+ * then, so that the first of these waits is seen by a rate, too.
+ */
 static void thread_wait(const struct metric_at *at)
 {
 	for (size_t i = 0; i < at->vm->threads && at->m->measured[MEASURE_WAITS]; i++) {
 		const struct model_thread *t = &at->vm->thread[i];
 
 		for (enum ms_wait what = 0; what < MS_WAITS; what++)
-			if (t->calls[what])
+			if (t->calls[what] || has_wait(at, what))
 				PUT(at, number(t->ns[what] / 1e9), t->name, wait_name[what]);
 	}
 }
@@ -281,13 +301,13 @@ static void migrations_ended(const struct metric_at *at)
 			PUT(at, count(migrations_count(at->m->migrations, o)), session_outcome_name(o));
 }
 
-/* Only of outcomes that there were: each has many series. */
+/* Of each outcome from the start: one that came with its first migration would have no rate. */
 static void migration_time(const struct metric_at *at)
 {
 	for (enum session_outcome o = 0; o < SESSION_OUTCOMES; o++) {
 		struct metric_hist out = { .le = migrations_le, .buckets = MIGRATIONS_BUCKETS, .has_sum = true };
 
-		if (!migrations_told(at->m, o) || !migrations_count(at->m->migrations, o))
+		if (!migrations_told(at->m, o))
 			continue;
 		for (size_t i = 0; i <= MIGRATIONS_BUCKETS; i++) {
 			out.all += at->m->migrations->ended[o].bucket[i];

@@ -114,16 +114,16 @@ VFIO_STATE(vfio_tracking, MEASURE_VFIO_STATE, MS_VFIO_KNOWS_SCOPE, at->dev->vfio
 VFIO_STATE(vfio_mappings, MEASURE_VFIO_STATE, MS_VFIO_KNOWS_MAPS, at->dev->vfio.maps)
 VFIO_STATE(vfio_available, MEASURE_VFIO_STATE, MS_VFIO_KNOWS_AVAIL, at->dev->vfio.avail)
 
-/* Only the states that it was in. */
+/* All states from the start: one that came with the time in it would have no rate. */
 void vfio_states(const struct metric_at *at)
 {
 	static const char *const name[MS_VFIO_STATES] = { MS_VFIO_STATE_NAMES };
+	static const int order[MS_VFIO_STATES] = { MS_VFIO_STATE_ORDER };
 
 	if (!at->dev->has_mig || !at->m->measured[MEASURE_VFIO_MIG])
 		return;
 	for (int i = 0; i < MS_VFIO_STATES; i++)
-		if (at->dev->mig.in_ns[i])
-			PUT(at, number(at->dev->mig.in_ns[i] / 1e9), name[i]);
+		PUT(at, number(at->dev->mig.in_ns[order[i]] / 1e9), name[order[i]]);
 }
 
 /* Only what was asked of the device: there are many operations. */
