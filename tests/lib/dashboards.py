@@ -308,27 +308,33 @@ class Workload:
         def nothing(mode, label, *values): return [x for v in values for x in self.each(mode, lambda s, vm: 0, 'vm', **{label: v})]
         pages = self.rate(total('pushes'))
         bytes_ = self.rate(lambda s: 4096 * total('pushes')(s))
-        pages_theirs = f'sum by (vm) (rate(migscope_dirty_pages_total{{{self.theirs}}}{w}))'
+        pages_theirs = (f'sum by (vm) (rate(migscope_dirty_pages_total{{{self.theirs}}}{w}) or on (vm) '
+                        f'rate(migscope_dirty_log_sync_pages_total{{{self.theirs},op="get"}}{w}))')
+        def dirtied(*more):
+            # what is not counted one by one is what GETs showed, where that is told
+            return self.each('ring', bytes_, *more) + (
+                self.each('bitmap', self.rate(lambda s: 4096 * s['get']['dirty_pages']), *more) if self.has_events else [])
         out = {
             ('fleet', 'VMs'): [self.both([(None, '', len(self.vms))], f'count(migscope_vm_alive{{{self.theirs}}} == 1)')],
-            ('fleet', 'VMs that dirty tracked memory'): [self.both(self.each('ring', lambda s, vm: 1), f'count({pages_theirs} > 0)')],
+            ('fleet', 'VMs that dirty tracked memory'): [
+                self.both([(None, '', 1) for _, _, v in dirtied() if v], f'count({pages_theirs} > 0)')],
             ('fleet', 'vCPU time lost to full rings'): [
                 self.both(self.each('ring', self.at_most(stall)), f'sum(rate(migscope_ring_full_stall_seconds_sum{{{self.theirs}}}{w}))')],
             ('fleet', 'Probes not attached'): [[(None, '', list(self.probes.values()).count(False))]],
-            ('fleet', 'Memory dirtied, by host'): [self.of_host(self.both(self.each('ring', bytes_), f'4096 * sum({pages_theirs})'))],
+            ('fleet', 'Memory dirtied, by host'): [self.of_host(self.both(dirtied(), f'4096 * sum({pages_theirs})'))],
             ('fleet', 'Dirty rate against the bandwidth, highest of each host'): [self.recorded()],
             ('fleet', 'Fullest ring of the last minute, by host'): [self.of_host(self.both(
                 self.each('ring', used_ratio),
                 f'migscope_ring_used_entries_max{{{self.theirs}}} / migscope_ring_soft_limit_entries{{{self.theirs}}}', max))],
             **self.migrations(w),
-            ('host', 'Memory dirtied, by VM'): [self.each('ring', bytes_, 'instance', 'vm')],
+            ('host', 'Memory dirtied, by VM'): [dirtied('instance', 'vm')],
             ('host', 'Fullest ring of the last minute, by VM'): [self.each('ring', used_ratio, 'host', 'vm')],
             ('host', 'vCPUs turned away, by VM'): [self.each('ring', self.rate(total('full_exits')), 'host', 'vm')],
             ('host', 'vCPU time lost to full rings, by VM'): [self.each('ring', self.at_most(stall), 'host', 'vm')],
             ('host', 'Time spent in harvesting, by VM'): [harvest('instance', 'vm')],
             ('host', 'VMs'): [self.each('ring', lambda s, vm: 1, 'instance', 'vm', dirty_mode='ring')
                               + self.each('bitmap', lambda s, vm: 1, 'instance', 'vm', dirty_mode='bitmap')],
-            ('migration', 'Dirty rate'): [of_vms(bytes_), [(None, '', 1e9)]],
+            ('migration', 'Dirty rate'): [dirtied('vm'), [(None, '', 1e9)]],
             ('migration', 'Ring fill at reset'): [[
                 x for i in range(12) for x in self.each('ring', lambda s, vm: sum(s['occupancy'][:i + 1]) * p.window / self.seconds,
                                                         le=f'{i / 10}' if i < 11 else '+Inf')]],
@@ -397,7 +403,12 @@ class Workload:
         back, step = RULES_WINDOW, 1.2
         found = self.p.ask('timestamp(vm:migscope_dirty_to_bandwidth:ratio)', self.p.now)
         low, high = [], []
-        for s in self.p.ask(f'migscope_dirty_pages_total{{job="{self.p.job}"}}[{back}s]', found[0]['value'][1]):
+        when, job = found[0]['value'][1], f'job="{self.p.job}"'
+        series = self.p.ask(f'migscope_dirty_pages_total{{{job}}}[{back}s]', when)
+        counted = {s['metric']['vm'] for s in series}
+        series += [s for s in self.p.ask(f'migscope_dirty_log_sync_pages_total{{{job},op="get"}}[{back}s]', when)
+                   if s['metric']['vm'] not in counted]
+        for s in series:
             (begin, first), (end, last) = s['values'][0], s['values'][-1]
             if end > begin:
                 low.append(4096 * (float(last) - float(first)) / back / 1e9)

@@ -37,7 +37,9 @@ exporter() {	# NAME ARGUMENT...: its port in $TAP_TMP/NAME.port
 exporter known
 # the same sums: what is of one VM is said of the other, what is of GET of CLEAR
 exporter liar 'vm=ring,plain (2)' op=get,clear
-prometheus_start "$(<"$TAP_TMP/known.port")" "$(prometheus_rules $WINDOW)" "liar=$(<"$TAP_TMP/liar.port")" ||
+# no pages are counted
+exporter shown migscope_dirty_pages_total
+prometheus_start "$(<"$TAP_TMP/known.port")" "$(prometheus_rules $WINDOW)" "liar=$(<"$TAP_TMP/liar.port")" "shown=$(<"$TAP_TMP/shown.port")" ||
 	bail_out "Prometheus does not start"
 prometheus_scraped $((WINDOW + 6))
 tests/lib/dashboards.py query "$prometheus_url" $WINDOW migscope >"$TAP_TMP/query"
@@ -52,6 +54,15 @@ for panel in 'Memory dirtied, by VM: ' 'Mean of GET and CLEAR: ' 'Kicks of vDPA 
 	num "labels are swapped: '${panel%%: *}' is not right any more" "$(lies "$panel")" -ge 1
 done
 is "labels are swapped: a sum over them is the same" "$(lies 'Memory dirtied, by host: ')" 0
+# of a VM whose pages nobody counts: what its bitmaps showed, a hundred pages a second
+for panel in 'fleet:Memory dirtied, by host' 'host:Memory dirtied, by VM' 'migration:Dirty rate'; do
+	expr=$(dashboards/grafana/generate --expressions | jq -r --arg d "migscope-${panel%%:*}" --arg p "${panel#*:}" --arg w "${WINDOW}s" '
+		first(.[] | select(.dashboard == $d and .panel == $p)) .expr | gsub("\\$__rate_interval"; $w) |
+		gsub("\\$job"; "shown") | gsub("\\$instance"; ".*") | gsub("=~\"\\$vm\""; "=~\".*\"") | gsub("\\$vm"; "plain (2)")')
+	is "pages are not counted: ${panel#*:}: what GET showed" "$(prometheus_query "round(($expr > 0) / 4096, 100)")" 100
+done
+is "pages are not counted: the rate against the bandwidth" \
+	"$(prometheus_query 'round(vm:migscope_dirty_to_bandwidth:ratio{job="shown"} > 0, 1e-4)')" 0.0004
 is "every rule evaluates" "$(prometheus_evaluated)" ''
 rules=$(curl -sf "$prometheus_url/api/v1/rules")
 num "every rule is there" "$(jq '[.data.groups[].rules[]] | length' <<<"$rules")" -eq \

@@ -55,7 +55,7 @@ static void vm_alive(const struct metric_at *at)
 	PUT(at, count(at->vm->alive));
 }
 
-/* Bitmap mode: only where each page is counted, or where our events say what a bitmap showed. */
+/* Bitmap mode: only where each page is counted. What a bitmap showed is in dirty_log_sync_pages. */
 static void dirty_pages(const struct metric_at *at)
 {
 	const struct model *m = at->m;
