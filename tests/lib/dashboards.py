@@ -88,6 +88,10 @@ def rules(names):
         used = set(re.findall(r'\b((?:vm:|instance:|migscope:)?migscope_[a-z0-9_:]+)', text))
         used |= set(re.findall(r'\b((?:vm|instance):migscope_[a-z0-9_:]+)', text))
         result(used <= names, f'{path}: metrics that exist', used - names)
+        for bucket, le in re.findall(r'(migscope_\w+_bucket)\{.*?le="([^"]*)"', text):
+            for way in ('classic', 'openmetrics'):
+                exported = open(f'tests/golden/exposition.{way}', encoding='utf-8').read()
+                result(re.search(rf'^{bucket}{{.*,le="{re.escape(le)}"}} ', exported, re.M), f'{path}: {bucket} has le {le}, {way}')
     for alert in re.findall(r'- alert: (.*?)(?=- alert:|\Z)', text, re.S):
         name = alert.split()[0]
         result(re.fullmatch(r'([A-Z][a-z]+)+', name), f'alert {name}: in CamelCase')
