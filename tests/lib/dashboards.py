@@ -248,6 +248,11 @@ class Workload:
         self.probes = {(q['source'], q['probe'], q['how']): q['state'] == 'attached' for q in doctor['probes']
                        if q['state'] != 'off' and not q['exact'] and not is_idle(q)}
         attached = {q[1] for q, state in self.probes.items() if state}
+        # where no hook tells of a ring's end, who answers scrapes writes the map that this one follows, and
+        # must not have it
+        now = ('dirty_ring', 'ring_now', 'iterator')
+        if now in self.probes and not attached & {'ring_free', 'ring_free_event'}:
+            self.probes[now] = False
         self.has_reset_time = bool(attached & {'ring_reset_end', 'ring_reset_done'})
         self.has_log = bool(attached & {'log_get_end', 'log_sync'})
         self.has_events = 'log_sync' in attached
