@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -46,7 +47,7 @@ static void parses(const char *what, const char *want_name, const char *want_uui
 		len += strlen(arg) + 1;
 	}
 	va_end(ap);
-	/* of its exact size: what reads on is caught; one NUL behind it is read_cmdline()'s */
+	/* of its exact size: what reads on is caught; one NUL behind it is read_proc()'s */
 	own = malloc(len + 1);
 	memcpy(own, line, len);
 	own[len] = '\0';
@@ -292,6 +293,25 @@ static void rounds(void)
 	vm_names_free(names);
 }
 
+/* A process's name may hold anything, and stands in the middle of what is read of it. */
+static void process_names(void)
+{
+	static const char *const comm[] = { "a\nb", "a)\nb", "a) b\n", "(a", ") R 1 1 1", "\n" };
+	char was[16], name[MODEL_NAME_MAX];
+
+	prctl(PR_GET_NAME, was);
+	for (size_t i = 0; i < sizeof(comm) / sizeof(comm[0]); i++) {
+		struct vm_names *names = vm_names_new(true);
+		struct ms_owner owner = { .tgid = getpid(), .comm = "vmm" };
+
+		prctl(PR_SET_NAME, comm[i]);
+		vm_names_begin(names);
+		point(vm_names_owner(names, &owner, name), "a process runs, whatever its name", comm[i], "");
+		vm_names_free(names);
+	}
+	prctl(PR_SET_NAME, was);
+}
+
 int main(int argc, char **argv)
 {
 	command_lines();
@@ -300,6 +320,7 @@ int main(int argc, char **argv)
 	numbers();
 	unseen();
 	rounds();
+	process_names();
 	noise(argc > 1 ? atoi(argv[1]) : 1);
 	printf("1..%d\n", nth);
 	return failed != 0;

@@ -233,13 +233,15 @@ void vm_names_parse(const char *cmdline, size_t len, char *name, size_t name_siz
 	}
 }
 
-static size_t read_cmdline(uint32_t pid, char *buf, size_t size)
+/* The file @name of a process, with a NUL behind it; returns its length, 0: it cannot be read. */
+static size_t read_proc(uint32_t pid, const char *name, char *buf, size_t size)
 {
 	char path[64];
 	ssize_t n, len = 0;
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%u/cmdline", pid);
+	*buf = '\0';
+	snprintf(path, sizeof(path), "/proc/%u/%s", pid, name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return 0;
@@ -257,17 +259,12 @@ static size_t read_cmdline(uint32_t pid, char *buf, size_t size)
 static bool owner_alive(__u32 tgid, __u64 start_boottime, __u64 *guest_ticks)
 {
 	unsigned long long ticks = 0, guest = 0, want;
-	char path[64], line[1024], *p;
+	char stat[1024], *p;
 	int fields;
-	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%u/stat", tgid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	/* fields 22 and 43; the second, the name in brackets, may hold anything */
-	p = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
-	fclose(f);
+	read_proc(tgid, "stat", stat, sizeof(stat));
+	/* fields 22 and 43; the second, the name in brackets, may hold anything, a newline as well */
+	p = strrchr(stat, ')');
 	fields = p ? sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u"
 				   " %*d %*d %*d %llu %*u %*d %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u"
 				   " %*u %*u %*u %*d %*d %*u %*u %*u %llu", &ticks, &guest) : 0;
@@ -362,7 +359,7 @@ static struct known *add(struct vm_names *names, __u64 id, __u32 tgid, __u64 sta
 	k->seen = monotonic();
 	cmdline = malloc(CMDLINE_MAX);
 	if (cmdline && names->pids && owner_alive(tgid, start_boottime, NULL))
-		vm_names_parse(cmdline, read_cmdline(tgid, cmdline, CMDLINE_MAX),
+		vm_names_parse(cmdline, read_proc(tgid, "cmdline", cmdline, CMDLINE_MAX),
 			       k->base, sizeof(k->base), k->uuid);
 	free(cmdline);
 	if (!*k->base && *k->uuid)
