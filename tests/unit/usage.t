@@ -29,6 +29,23 @@ says 1 'none' report "$TAP_TMP/none"
 says 1 'no module of that name' release nosuch
 says 2 'no argument' selfcheck nosuch
 
+# a monitor that another has, and for which as many wait as it lets
+python3 - "$TAP_TMP" <<-'PY' &
+	import socket, sys, time
+	s = socket.socket(socket.AF_UNIX)
+	s.bind(sys.argv[1] + '/monitor')
+	s.listen(0)
+	c = socket.socket(socket.AF_UNIX)
+	c.connect(sys.argv[1] + '/monitor')
+	open(sys.argv[1] + '/full', 'w').close()
+	time.sleep(60)
+PY
+monitor=$!
+for ((i = 0; i < 100; i++)); do [ ! -e "$TAP_TMP/full" ] || break; sleep 0.1; done
+says 1 'one client at a time' forecast --qmp "$TAP_TMP/monitor"
+kill $monitor
+wait $monitor 2>/dev/null
+
 # a case that cannot be run has no count that differs
 if [ "$(id -u)" = 0 ] && [ -e /sys/kernel/btf/vmlinux ] && build/migscope doctor -j 2>/dev/null | grep -q '"state":"attached"'; then
 	says 1 'could not be run' selfcheck -k /bin/false

@@ -53,6 +53,11 @@ pid_t qmp_pid(const struct qmp *q)
 	return q->pid;
 }
 
+static int no_answer(struct qmp *q)
+{
+	return fail(q, -ETIMEDOUT, "it does not answer; a monitor takes one client at a time");
+}
+
 static int receive(struct qmp *q, double deadline)
 {
 	struct pollfd p = { .fd = q->fd, .events = POLLIN };
@@ -61,7 +66,7 @@ static int receive(struct qmp *q, double deadline)
 	char *more;
 
 	if (left <= 0 || !poll(&p, 1, left * 1e3 + 1))
-		return fail(q, -ETIMEDOUT, "it does not answer; a monitor takes one client at a time");
+		return no_answer(q);
 	if (q->len + 65536 > q->room) {
 		if (q->room > LINE_MAX_BYTES)
 			return fail(q, -EMSGSIZE, "it talks without an end");
@@ -122,9 +127,10 @@ int qmp_command(struct qmp *q, const char *name, struct json_object *arguments,
 	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
 	sent = send(q->fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text) &&
 	       send(q->fd, "\n", 1, MSG_NOSIGNAL) == 1;
+	err = errno;
 	json_object_put(o);
 	if (!sent)
-		return fail(q, -EPIPE, "it closed the connection");
+		return err == EAGAIN ? no_answer(q) : fail(q, -EPIPE, "it closed the connection");
 	/* events come in between */
 	for (;;) {
 		err = next_object(q, deadline, &o);
@@ -165,6 +171,7 @@ static int greet(struct qmp *q)
 int qmp_open(const char *path, struct qmp **out)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct timeval bound = { .tv_sec = ANSWER_S };
 	struct qmp *q = calloc(1, sizeof(*q));
 	struct ucred peer = { 0 };
 	socklen_t len = sizeof(peer);
@@ -179,8 +186,10 @@ int qmp_open(const char *path, struct qmp **out)
 	}
 	strcpy(addr.sun_path, path);
 	q->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (q->fd < 0 || connect(q->fd, (struct sockaddr *)&addr, sizeof(addr))) {
-		err = fail(q, -errno, "%s", strerror(errno));
+	/* while others wait for a monitor that somebody has, to connect would block for as long */
+	if (q->fd < 0 || setsockopt(q->fd, SOL_SOCKET, SO_SNDTIMEO, &bound, sizeof(bound)) ||
+	    connect(q->fd, (struct sockaddr *)&addr, sizeof(addr))) {
+		err = errno == EAGAIN ? no_answer(q) : fail(q, -errno, "%s", strerror(errno));
 		goto fail;
 	}
 	if (!getsockopt(q->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len))
