@@ -5,9 +5,12 @@
  */
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include "../../tools/migscope/bpf_host.h"
@@ -244,9 +247,11 @@ void bpf_host_count_missed(struct bpf_host *host)
 static struct vm_names *names;
 static struct model m;
 
+static const char *asked;		/* for: a name, NULL: for all */
+
 static bool sample(double keep)
 {
-	struct model_filter filter = { .keep = keep };
+	struct model_filter filter = { .keep = keep, .name = asked };
 
 	model_free(&m);
 	return !model_sample(NULL, names, &filter, &m);
@@ -437,6 +442,39 @@ static void vdpa_nobodys(void)
 	is("vringh: and are no VM's", m.devs ? m.dev[0].vm : "", "-");
 }
 
+/* A VM is asked for by its name or its UUID, and its devices are with it. */
+static void asked_for(void)
+{
+	static const char uuid[] = "6d1f9f8c-30a1-4a53-9c6e-0123456789ab";
+	static const char other[] = "6d1f9f8c-30a1-4a53-9c6e-000000000000";
+	char *argv[] = { "sh", "-c", "kill -STOP $$", "-name", "web", "-uuid", (char *)uuid, NULL };
+	const char *const by[] = { "web", uuid, other };
+	struct ms_vdpa *v;
+	struct ms_vm *vm;
+	char label[100];
+	pid_t pid;
+
+	begin();
+	if (posix_spawn(&pid, "/bin/sh", NULL, NULL, argv, environ))
+		abort();
+	waitpid(pid, NULL, WUNTRACED);
+	vm = put("ms_vms", 1);
+	vm->tgid = pid;
+	v = put("ms_vdpas", 2);
+	owned_by(&v->owner, pid, "vmm");
+	v->vdev = 1;
+	for (int i = 0; i < 3; i++) {
+		asked = by[i];
+		snprintf(label, sizeof(label), "asked for %s: it is there, or not", asked);
+		point(sample(0) && m.vms == (i < 2), label);
+		snprintf(label, sizeof(label), "asked for %s: and so are its devices", asked);
+		point(m.devs == m.vms, label);
+	}
+	asked = NULL;
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
 /* It is among the rings no more, and not yet in its VM's sum. */
 static void ring_between(void)
 {
@@ -497,6 +535,7 @@ int main(void)
 	container_pinned();
 	vdpa_owners();
 	vdpa_nobodys();
+	asked_for();
 	begin();
 	vm_names_free(names);
 	printf("1..%d\n", nth);

@@ -279,17 +279,17 @@ static void rounds(void)
 	struct vm_names *names = vm_names_new(true);
 	pid_t pid = fork();
 	struct ms_owner owner = { .tgid = pid, .comm = "vmm" };
-	char name[MODEL_NAME_MAX];
+	char name[MODEL_NAME_MAX], uuid[MODEL_UUID_LEN];
 
 	while (!pid)
 		pause();
 	vm_names_begin(names);
-	point(vm_names_owner(names, &owner, name), "rounds: a process runs", "", "");
+	point(vm_names_owner(names, &owner, name, uuid), "rounds: a process runs", "", "");
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
-	point(vm_names_owner(names, &owner, name), "rounds: it is looked for once in each", "", "");
+	point(vm_names_owner(names, &owner, name, uuid), "rounds: it is looked for once in each", "", "");
 	vm_names_begin(names);
-	point(!vm_names_owner(names, &owner, name), "rounds: the next finds it gone", "", "");
+	point(!vm_names_owner(names, &owner, name, uuid), "rounds: the next finds it gone", "", "");
 	vm_names_free(names);
 }
 
@@ -297,7 +297,7 @@ static void rounds(void)
 static void process_names(void)
 {
 	static const char *const comm[] = { "a\nb", "a)\nb", "a) b\n", "(a", ") R 1 1 1", "\n" };
-	char was[16], name[MODEL_NAME_MAX];
+	char was[16], name[MODEL_NAME_MAX], uuid[MODEL_UUID_LEN];
 
 	prctl(PR_GET_NAME, was);
 	for (size_t i = 0; i < sizeof(comm) / sizeof(comm[0]); i++) {
@@ -306,7 +306,7 @@ static void process_names(void)
 
 		prctl(PR_SET_NAME, comm[i]);
 		vm_names_begin(names);
-		point(vm_names_owner(names, &owner, name), "a process runs, whatever its name", comm[i], "");
+		point(vm_names_owner(names, &owner, name, uuid), "a process runs, whatever its name", comm[i], "");
 		vm_names_free(names);
 	}
 	prctl(PR_SET_NAME, was);

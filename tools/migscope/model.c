@@ -26,11 +26,12 @@ struct collect {
 	__u64 ends;			/* since when the end of a VM is hooked; 0: it is not */
 };
 
-static bool wanted(const struct model_filter *filter, const struct model_vm *vm)
+/* Is it one that was asked for: a VM, or a device of its process? */
+static bool wanted(const struct model_filter *filter, __u32 pid, const char *name, const char *uuid)
 {
-	if (filter->pid && (uint32_t)filter->pid != vm->info.tgid)
+	if (filter->pid && (uint32_t)filter->pid != pid)
 		return false;
-	return !filter->name || !strcmp(filter->name, vm->name) || !strcmp(filter->name, vm->uuid);
+	return !filter->name || !strcmp(filter->name, name) || !strcmp(filter->name, uuid);
 }
 
 static void forget(struct collect *c, __u64 id)
@@ -147,11 +148,11 @@ void model_dev_drop(struct model *m, struct model_dev *d)
 bool model_dev_name(const struct model_who *who, struct model_dev *d, const struct ms_owner *owner,
 		    const char *kind, bool whole)
 {
-	const struct model_filter *filter = who->filter;
 	char clean[MODEL_DEV_MAX - 12];		/* the number has its room */
+	char uuid[MODEL_UUID_LEN];
 
 	d->pid = owner->tgid;
-	d->alive = vm_names_owner(who->names, owner, d->vm) && !owner->died_ns;
+	d->alive = vm_names_owner(who->names, owner, d->vm, uuid) && !owner->died_ns;
 	if (whole) {
 		vm_names_clean(d->dev, sizeof(d->dev), kind);
 	} else {
@@ -159,9 +160,7 @@ bool model_dev_name(const struct model_who *who, struct model_dev *d, const stru
 		snprintf(d->dev, sizeof(d->dev), "%s-%u", clean,
 			 vm_names_number(who->names, d->id, d->pid, clean));
 	}
-	if (filter->pid && (uint32_t)filter->pid != d->pid)
-		return false;
-	return !filter->name || !strcmp(filter->name, d->vm);
+	return wanted(who->filter, d->pid, d->vm, uuid);
 }
 
 bool model_owner_gone(const struct model_who *who, const struct ms_owner *owner)
@@ -197,6 +196,7 @@ int model_sample(struct bpf_host *host, struct vm_names *names,
 {
 	struct collect c = { host, names, filter, m, bpf_host_ends(host) };
 	struct model_who who = { names, filter, 0 };
+	struct model_vm *vm;
 	size_t kept = 0;
 	__u64 last = 0;
 	int err;
@@ -229,10 +229,11 @@ int model_sample(struct bpf_host *host, struct vm_names *names,
 		if (m->vm[i].id == last)
 			continue;
 		last = m->vm[i].id;
-		vm_names_set(names, &m->vm[i]);
-		mark_dead(&c, &m->vm[i]);
-		if (wanted(filter, &m->vm[i]))
-			m->vm[kept++] = m->vm[i];
+		vm = &m->vm[i];
+		vm_names_set(names, vm);
+		mark_dead(&c, vm);
+		if (wanted(filter, vm->info.tgid, vm->name, vm->uuid))
+			m->vm[kept++] = *vm;
 	}
 	m->vms = kept;
 	for (size_t i = 0; i < SOURCES; i++) {

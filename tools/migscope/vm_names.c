@@ -427,7 +427,7 @@ static bool known_runs(const struct vm_names *names, struct known *k)
 	return k->runs;
 }
 
-bool vm_names_owner(struct vm_names *names, const struct ms_owner *owner, char *name)
+bool vm_names_owner(struct vm_names *names, const struct ms_owner *owner, char *name, char *uuid)
 {
 	struct known *k = find_owner(names, owner->tgid, owner->start_boottime, true);
 	bool runs;
@@ -436,6 +436,7 @@ bool vm_names_owner(struct vm_names *names, const struct ms_owner *owner, char *
 		k = add(names, 0, owner->tgid, owner->start_boottime, owner->comm);
 	if (!k) {
 		snprintf(name, MODEL_NAME_MAX, "?");
+		*uuid = '\0';
 		return process_runs(names, owner->tgid, owner->start_boottime);
 	}
 	runs = known_runs(names, k);
@@ -447,6 +448,7 @@ bool vm_names_owner(struct vm_names *names, const struct ms_owner *owner, char *
 		k->gone = monotonic();
 	k->used = k->seen = monotonic();
 	put_name(k, name);
+	memcpy(uuid, k->uuid, sizeof(k->uuid));
 	return runs;
 }
 

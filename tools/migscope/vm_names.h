@@ -21,9 +21,10 @@ void vm_names_forget(struct vm_names *names, __u64 id);
 
 /*
  * The name of the process that holds a device, MODEL_NAME_MAX bytes: that of its VM if
- * it has one. Returns whether the process is alive, as far as can be told.
+ * it has one; and its UUID, MODEL_UUID_LEN bytes, empty when not known. Returns whether the
+ * process is alive, as far as can be told.
  */
-bool vm_names_owner(struct vm_names *names, const struct ms_owner *owner, char *name);
+bool vm_names_owner(struct vm_names *names, const struct ms_owner *owner, char *name, char *uuid);
 
 /* Seconds since vm_names_owner() found it gone for the first time; 0: it is alive. */
 double vm_names_gone(struct vm_names *names, const struct ms_owner *owner);
