@@ -273,6 +273,39 @@ static void unseen(void)
 	vm_names_free(names);
 }
 
+static void has_number(const char *what, struct vm_names *names, __u64 dev, const struct ms_owner *owner,
+		       const char *kind, unsigned int want)
+{
+	char got[12], wanted[12];
+
+	snprintf(got, sizeof(got), "%u", vm_names_number(names, dev, owner, kind));
+	snprintf(wanted, sizeof(wanted), "%u", want);
+	is(what, got, wanted);
+}
+
+/* Devices of a process are numbered, and forgotten as its VMs are. */
+static void device_numbers(void)
+{
+	struct ms_owner first = { .tgid = 100, .start_boottime = 1 };
+	struct ms_owner second = { .tgid = 100, .start_boottime = 2 };
+	struct vm_names *names = vm_names_new(true);
+
+	has_number("devices: the first of a process is 0", names, 1, &first, "vhost", 0);
+	has_number("devices: the second is 1", names, 2, &first, "vhost", 1);
+	has_number("devices: one of another kind is its first", names, 3, &first, "container", 0);
+	has_number("devices: a process with the id of another has its own", names, 4, &second, "vhost", 0);
+	hours++;
+	has_number("devices: who was there all the time keeps it", names, 1, &first, "vhost", 0);
+	has_number("devices: that of one that was not is free", names, 5, &first, "vhost", 1);
+	hours++;
+	has_number("devices: who was there keeps it again", names, 1, &first, "vhost", 0);
+	has_number("devices: as often as it comes to that", names, 6, &first, "vhost", 1);
+	hours = 0;
+	vm_names_forget_dev(names, 6);
+	has_number("devices: and that of one that ended is free", names, 7, &first, "vhost", 1);
+	vm_names_free(names);
+}
+
 /* Of one process there may be many devices. */
 static void rounds(void)
 {
@@ -319,6 +352,7 @@ int main(int argc, char **argv)
 	long_names();
 	numbers();
 	unseen();
+	device_numbers();
 	rounds();
 	process_names();
 	noise(argc > 1 ? atoi(argv[1]) : 1);

@@ -158,7 +158,7 @@ bool model_dev_name(const struct model_who *who, struct model_dev *d, const stru
 	} else {
 		vm_names_clean(clean, sizeof(clean), kind);
 		snprintf(d->dev, sizeof(d->dev), "%s-%u", clean,
-			 vm_names_number(who->names, d->id, d->pid, clean));
+			 vm_names_number(who->names, d->id, owner, clean));
 	}
 	return wanted(who->filter, d->pid, d->vm, uuid);
 }

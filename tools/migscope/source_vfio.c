@@ -65,7 +65,7 @@ static bool name_container(struct bpf_host *host, const struct model_who *who, s
 	struct ms_owner *owner = &d->vfio.owner;
 	bool wanted = model_dev_name(who, d, owner, "container", false);
 
-	d->number = vm_names_number(who->names, d->id, d->pid, "container");
+	d->number = vm_names_number(who->names, d->id, owner, "container");
 	/* where its end is not hooked it is written down, so that it is forgotten in time */
 	if (!d->alive && !owner->died_ns) {
 		owner->died_ns = who->now_ns;

@@ -33,6 +33,8 @@ struct known {
 struct number {
 	__u64 dev;
 	__u32 tgid;
+	__u64 start_boottime;
+	double seen;			/* CLOCK_MONOTONIC, s: when it was asked for last */
 	unsigned int nth;
 	char kind[MODEL_DEV_MAX];
 };
@@ -459,17 +461,33 @@ double vm_names_gone(struct vm_names *names, const struct ms_owner *owner)
 	return k && k->gone ? monotonic() - k->gone : 0;
 }
 
-unsigned int vm_names_number(struct vm_names *names, __u64 dev, __u32 tgid, const char *kind)
+/* BPF forgets those that ended, too, when it needs room. */
+static void drop_unseen_numbers(struct vm_names *names, double now)
+{
+	for (size_t i = 0; i < names->numbers;)
+		if (now - names->number[i].seen > KEEP_S)
+			names->number[i] = names->number[--names->numbers];
+		else
+			i++;
+}
+
+unsigned int vm_names_number(struct vm_names *names, __u64 dev, const struct ms_owner *owner,
+			     const char *kind)
 {
 	struct number *more, *n = names->number;
+	double now = monotonic();
 	unsigned int next = 0;
 
-	for (size_t i = 0; i < names->numbers; i++) {
-		if (n[i].dev == dev)
+	for (size_t i = 0; i < names->numbers; i++)
+		if (n[i].dev == dev) {
+			n[i].seen = now;
 			return n[i].nth;
-		if (n[i].tgid == tgid && !strcmp(n[i].kind, kind) && n[i].nth >= next)
+		}
+	drop_unseen_numbers(names, now);
+	for (size_t i = 0; i < names->numbers; i++)
+		if (n[i].tgid == owner->tgid && n[i].start_boottime == owner->start_boottime &&
+		    !strcmp(n[i].kind, kind) && n[i].nth >= next)
 			next = n[i].nth + 1;
-	}
 	if (names->numbers == names->number_room) {
 		size_t room = names->number_room ? 2 * names->number_room : 16;
 
@@ -480,7 +498,8 @@ unsigned int vm_names_number(struct vm_names *names, __u64 dev, __u32 tgid, cons
 		names->number_room = room;
 	}
 	n = &names->number[names->numbers++];
-	*n = (struct number){ .dev = dev, .tgid = tgid, .nth = next };
+	*n = (struct number){ .dev = dev, .tgid = owner->tgid, .start_boottime = owner->start_boottime,
+			      .seen = now, .nth = next };
 	snprintf(n->kind, sizeof(n->kind), "%s", kind);
 	return next;
 }

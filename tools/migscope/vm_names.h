@@ -30,7 +30,8 @@ bool vm_names_owner(struct vm_names *names, const struct ms_owner *owner, char *
 double vm_names_gone(struct vm_names *names, const struct ms_owner *owner);
 
 /* The number of device @dev among those of @kind in its process, in order of appearance. */
-unsigned int vm_names_number(struct vm_names *names, __u64 dev, __u32 tgid, const char *kind);
+unsigned int vm_names_number(struct vm_names *names, __u64 dev, const struct ms_owner *owner,
+			     const char *kind);
 void vm_names_forget_dev(struct vm_names *names, __u64 dev);
 
 /*
