@@ -78,6 +78,17 @@ is "the page in a browser: status" "$?" 0
 is "the page in a browser: what differs" "$(grep '^not ok' "$TAP_TMP/plots")" ''
 num "the page in a browser: all was looked at" "$(grep -c '^ok' "$TAP_TMP/plots")" -ge 35
 
+# --- one that goes on for most of a day
+cp "$db" "$TAP_TMP/long.db"
+sqlite3 "$TAP_TMP/long.db" "CREATE TABLE n (i INTEGER PRIMARY KEY);
+	WITH RECURSIVE c(i) AS (SELECT 56 UNION ALL SELECT i + 1 FROM c WHERE i < 60000) INSERT INTO n SELECT i FROM c;
+	INSERT INTO sample SELECT i, 1700000000 + i, 1000 + i, i FROM n;
+	INSERT INTO value SELECT n.i, s.id, n.i * 100 FROM n, series s WHERE s.vm = 4 AND s.name IN ('dirty_pages', 'ring_resets');
+	DROP TABLE n; UPDATE session SET last = 60000 WHERE outcome = 'running'"
+timeout 30 "$migscope" report -j "$TAP_TMP/long.db" >"$TAP_TMP/long"
+is "a long one: it comes to its end" "$?" 0
+is "a long one: what was counted in it" "$(jq -c '.sessions[3].bill | [.pages, .resets]' "$TAP_TMP/long")" '[6000000,6000000]'
+
 # --- damaged
 size=$(stat -c %s "$db")
 head -c $((size / 2)) "$db" >"$TAP_TMP/half.db"

@@ -21,18 +21,25 @@ struct json_object *series(const struct view *v, const char *name, const char *l
 	return NULL;
 }
 
+static struct json_object *of_point(struct json_object *points, size_t i, size_t what)
+{
+	return json_object_array_get_idx(json_object_array_get_idx(points, i), what);
+}
+
 double value_at(struct json_object *points, size_t sample)
 {
-	double value = -1;
+	size_t first = 0, end = points ? json_object_array_length(points) : 0;
 
-	for (size_t i = 0; points && i < json_object_array_length(points); i++) {
-		struct json_object *p = json_object_array_get_idx(points, i);
+	/* they are in order: what is before the first of later samples */
+	while (first < end) {
+		size_t i = first + (end - first) / 2;
 
-		if ((size_t)json_object_get_int64(json_object_array_get_idx(p, 0)) > sample)
-			break;
-		value = json_object_get_double(json_object_array_get_idx(p, 1));
+		if ((size_t)json_object_get_int64(of_point(points, i, 0)) > sample)
+			end = i;
+		else
+			first = i + 1;
 	}
-	return value;
+	return end ? json_object_get_double(of_point(points, end - 1, 1)) : -1;
 }
 
 double highest(const struct view *v, struct json_object *points)
