@@ -115,6 +115,13 @@ for bad in half head empty text other schema nothere; do
 	is "$bad: one clear line, and nothing else" "$(wc -l <"$TAP_TMP/err"):$(wc -c <"$TAP_TMP/out")" 1:0
 	note "$(cat "$TAP_TMP/err")"
 done
+# --- of somebody who has tables of his own
+cp "$db" "$TAP_TMP/nokey.db"
+sqlite3 "$TAP_TMP/nokey.db" "ALTER TABLE meta RENAME TO was; CREATE TABLE meta (key, value);
+	INSERT INTO meta SELECT * FROM was; INSERT INTO meta VALUES (NULL, 1)"
+"$migscope" report -j "$TAP_TMP/nokey.db" >"$TAP_TMP/nokey"
+is "a value without a key: status" "$?" 0
+is "a value without a key: the others are there" "$(jq -c .recording "$TAP_TMP/nokey")" "$(report .recording)"
 # --- of somebody who writes to our terminal
 cp "$db" "$TAP_TMP/evil.db"
 sqlite3 "$TAP_TMP/evil.db" "UPDATE meta SET value = value || char(27) || '[31m' WHERE key IN ('command', 'host', 'kernel', 'version');

@@ -105,7 +105,7 @@ static double scalar(struct reader *r, const char *sql, long long a, long long b
 static struct json_object *read_meta(struct reader *r)
 {
 	struct json_object *o = json_object_new_object();
-	sqlite3_stmt *s = prepare(r, "SELECT key, value FROM meta ORDER BY key", -1LL);
+	sqlite3_stmt *s = prepare(r, "SELECT key, value FROM meta WHERE key IS NOT NULL ORDER BY key", -1LL);
 
 	while (row(r, s))
 		json_object_object_add(o, (const char *)sqlite3_column_text(s, 0),
