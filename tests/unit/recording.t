@@ -119,9 +119,15 @@ done
 cp "$db" "$TAP_TMP/nokey.db"
 sqlite3 "$TAP_TMP/nokey.db" "ALTER TABLE meta RENAME TO was; CREATE TABLE meta (key, value);
 	INSERT INTO meta SELECT * FROM was; INSERT INTO meta VALUES (NULL, 1)"
+cp "$db" "$TAP_TMP/columns.db"
+sqlite3 "$TAP_TMP/columns.db" "ALTER TABLE session ADD devices DEFAULT 'x'; ALTER TABLE session ADD syncs DEFAULT 'x';
+	ALTER TABLE vm ADD series DEFAULT 'x'; ALTER TABLE event ADD more DEFAULT 'x'"
 "$migscope" report -j "$TAP_TMP/nokey.db" >"$TAP_TMP/nokey"
 is "a value without a key: status" "$?" 0
 is "a value without a key: the others are there" "$(jq -c .recording "$TAP_TMP/nokey")" "$(report .recording)"
+"$migscope" report -j "$TAP_TMP/columns.db" >"$TAP_TMP/columns"
+is "columns of his own: status" "$?" 0
+ok "columns of his own: they are left out" cmp "$TAP_TMP/columns" "$TAP_TMP/r.json"
 # --- of somebody who writes to our terminal
 cp "$db" "$TAP_TMP/evil.db"
 sqlite3 "$TAP_TMP/evil.db" "UPDATE meta SET value = value || char(27) || '[31m' WHERE key IN ('command', 'host', 'kernel', 'version');

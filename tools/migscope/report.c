@@ -67,7 +67,10 @@ static struct json_object *string(sqlite3_stmt *s, int column)
 	return text ? json_object_new_string(text) : NULL;
 }
 
-/* The row as an object: the columns' names are the keys, NULLs are left out. */
+/*
+ * The row as an object: the columns' names are the keys, NULLs are left out. What is asked for is
+ * named: columns that somebody added would be taken for what is put into it later.
+ */
 static struct json_object *row_object(sqlite3_stmt *s)
 {
 	struct json_object *o = json_object_new_object();
@@ -143,7 +146,8 @@ static struct json_object *read_series(struct reader *r, long long vm)
 
 static struct json_object *read_vms(struct reader *r)
 {
-	struct json_object *list = rows(r, "SELECT * FROM vm ORDER BY id"), *id;
+	struct json_object *list = rows(r, "SELECT id, name, uuid, pid, comm, dirty_mode, first, last, ended"
+					   " FROM vm ORDER BY id"), *id;
 
 	for (size_t i = 0; i < json_object_array_length(list); i++) {
 		struct json_object *vm = json_object_array_get_idx(list, i);
@@ -256,7 +260,9 @@ static struct json_object *read_bill(struct reader *r, long long vm, long long f
 
 static struct json_object *read_sessions(struct reader *r)
 {
-	struct json_object *list = rows(r, "SELECT s.*, v.name AS name, a.time AS begin, b.time AS end,"
+	struct json_object *list = rows(r, "SELECT s.id, s.vm, s.kind, s.outcome, s.recognised_by, s.slots,"
+					   " s.pages, s.first, s.last, v.name AS name,"
+					   " a.time AS begin, b.time AS end,"
 					   " b.monotonic - a.monotonic AS seconds FROM session s, vm v, sample a, sample b"
 					   " WHERE v.id = s.vm AND a.id = s.first AND b.id = s.last ORDER BY s.id");
 
@@ -359,8 +365,8 @@ struct json_object *report_read(const char *path, const struct report_options *o
 					" WHERE state NOT IN ('attached', 'off', 'idle')"
 					" AND gives IS NOT NULL ORDER BY source, why, gives"));
 	json_object_object_add(report, "events",
-			       rows(&r, "SELECT s.time AS time, e.* FROM event e, sample s WHERE s.id = e.sample"
-					" ORDER BY e.rowid"));
+			       rows(&r, "SELECT s.time AS time, e.sample, e.vm, e.kind, e.text"
+					" FROM event e, sample s WHERE s.id = e.sample ORDER BY e.rowid"));
 	json_object_object_add(report, "sessions", read_sessions(&r));
 	json_object_object_add(report, "samples", read_samples(&r, "SELECT time FROM sample ORDER BY id"));
 	json_object_object_add(report, "elapsed",
