@@ -132,6 +132,7 @@ static void live_lost(__u64 *self, int t)
 		self[MS_SELF_PUSH_FULL] += 3;
 		self[MS_SELF_DEVS_FULL] += 10;
 		self[MS_SELF_THREADS_FULL] += 20;
+		self[MS_SELF_ARGS_UNREAD] += 40;
 	}
 	if (t == 50)
 		self[MS_SELF_RINGS_FULL] += 2;

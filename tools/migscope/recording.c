@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "recording.h"
+#include "lost.h"
 #include "metrics.h"
 #include "migscope.h"
 #include "sessions.h"
@@ -435,16 +436,15 @@ static int put_clocks(struct recording *r, const struct model *m)
 
 static int put_lost(struct recording *r, const struct model *m)
 {
-	__u64 lost = 0;
+	__u64 sum = 0;
 	char what[64];
 
-	for (int i = MS_SELF_VMS_FULL; i <= MS_SELF_PUSH_FULL; i++)
-		lost += m->self[i];
-	lost += m->self[MS_SELF_DEVS_FULL] + m->self[MS_SELF_THREADS_FULL] + m->self[MS_SELF_MISSED];
-	if (lost == r->lost)
+	for (size_t i = 0; i < lost_count; i++)
+		sum += lost[i].text ? m->self[lost[i].what] : 0;
+	if (sum == r->lost)
 		return 0;
-	snprintf(what, sizeof(what), "%llu events could not be counted", lost - r->lost);
-	r->lost = lost;
+	snprintf(what, sizeof(what), "%llu events could not be counted", sum - r->lost);
+	r->lost = sum;
 	return event(r, 0, "lost", what);
 }
 

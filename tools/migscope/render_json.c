@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "render_json.h"
+#include "lost.h"
 #include "migrations.h"
 
 #include <errno.h>
@@ -311,18 +312,6 @@ static struct json_object *migrations_object(const struct model *m)
 
 int render_json(FILE *out, const struct model *m, bool final)
 {
-	static const char *const lost[MS_SELF_COUNT] = {
-		[MS_SELF_VMS_FULL] = "vms",
-		[MS_SELF_RINGS_FULL] = "rings",
-		[MS_SELF_STATE_FULL] = "states",
-		[MS_SELF_PENDING_FULL] = "calls",
-		[MS_SELF_PUSH_FULL] = "pushes",
-		[MS_SELF_UNMATCHED] = "unmatched",
-		[MS_SELF_DEVS_FULL] = "devices",
-		[MS_SELF_ARGS_UNREAD] = "arguments",
-		[MS_SELF_THREADS_FULL] = "threads",
-		[MS_SELF_MISSED] = "missed",
-	};
 	struct json_object *o = json_object_new_object(), *list;
 	char time[40];
 
@@ -357,9 +346,8 @@ int render_json(FILE *out, const struct model *m, bool final)
 	json_add(o, "not_measured", list);
 
 	list = json_object_new_object();
-	for (int i = 0; i < MS_SELF_COUNT; i++)
-		if (lost[i])
-			json_add_u64(list, lost[i], m->self[i]);
+	for (size_t i = 0; i < lost_count; i++)
+		json_add_u64(list, lost[i].name, m->self[lost[i].what]);
 	json_add(o, "lost", list);
 	return put_line(out, o);
 }

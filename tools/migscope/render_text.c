@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "render_text.h"
+#include "lost.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -433,25 +434,10 @@ static void put_reason(FILE *out, const struct model *m, size_t first)
 
 void render_not_measured(FILE *out, const struct model *m)
 {
-	static const struct {
-		enum ms_self what;
-		const char *text;
-	} lost[] = {
-		{ MS_SELF_VMS_FULL, "times a VM did not fit into our map" },
-		{ MS_SELF_RINGS_FULL, "times a ring did not fit into our map" },
-		{ MS_SELF_STATE_FULL, "times a VM's counters did not fit" },
-		{ MS_SELF_PENDING_FULL, "calls have no duration: too many at once" },
-		{ MS_SELF_PUSH_FULL, "pushes were not counted one by one" },
-		{ MS_SELF_DEVS_FULL, "times a device or a container did not fit into our map" },
-		{ MS_SELF_ARGS_UNREAD, "calls whose arguments could not be read" },
-		{ MS_SELF_THREADS_FULL, "waits of threads that found no room" },
-		{ MS_SELF_MISSED, "events met one of our programs at work already" },
-	};
-
 	for (size_t i = 0; i < m->probes; i++)
 		if (render_is_lost(&m->probe[i]) && first_of_reason(m, i))
 			put_reason(out, m, i);
-	for (size_t i = 0; i < sizeof(lost) / sizeof(lost[0]); i++)
-		if (m->self[lost[i].what])
+	for (size_t i = 0; i < lost_count; i++)
+		if (lost[i].text && m->self[lost[i].what])
 			fprintf(out, "lost: %llu %s\n", m->self[lost[i].what], lost[i].text);
 }
