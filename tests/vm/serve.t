@@ -249,6 +249,7 @@ is "sampling fails: no old numbers" "$(ready /metrics)" '503 no sample could be 
 is "sampling fails: it is healthy all the same" "$(ready /-/healthy)" '200 healthy'
 rm "$TAP_TMP/refuse"
 is "it works again: ready" "$(becomes /-/ready '200 ready')" '200 ready'
+is "sampling fails: said once, and why" "$(grep 'no sample' "$TAP_TMP/serve.err")" 'migscope: no sample could be taken: Operation not permitted'
 serve_end TERM
 
 # --- a module that is let go and comes back, again and again: here kvm need not be one

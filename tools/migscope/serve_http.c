@@ -64,6 +64,7 @@ struct server {
 	struct model now;
 	double sampled;		/* CLOCK_MONOTONIC, s; 0: never */
 	int err;		/* of the last sample */
+	int said;		/* the error that was written down last; 0: it works */
 	__u64 samples;		/* taken so far */
 	struct answer answer[FORMATS];
 	__u64 answers;		/* rendered so far */
@@ -86,34 +87,46 @@ static void forget_answers(struct server *s)
 	}
 }
 
+static int take_sample(struct server *s)
+{
+	struct model_filter filter = { .keep = s->o->keep };
+	struct model next;
+	int err = model_sample(s->host, s->names, &filter, &next);
+
+	if (err)
+		return err;
+	if (s->outlook)
+		outlook_feed(s->outlook, &next);
+	err = migrations_feed(s->migrations, &next);
+	if (err) {
+		model_free(&next);
+		return err;
+	}
+	next.interval = s->samples ? next.elapsed - s->now.elapsed : 0;
+	model_free(&s->now);
+	s->now = next;
+	s->samples++;
+	return 0;
+}
+
 /* With the lock held: takes a sample unless the one we have is as fresh as @age. */
 static int sample(struct server *s, double age)
 {
-	struct model_filter filter = { .keep = s->o->keep };
-	double begin = clock_seconds(CLOCK_MONOTONIC), before = s->now.elapsed;
-	struct model next;
+	double begin = clock_seconds(CLOCK_MONOTONIC);
 
 	if (!s->host)
 		return -ENODEV;
 	if (s->sampled && begin - s->sampled < age)
 		return s->err;
-	s->err = model_sample(s->host, s->names, &filter, &next);
+	s->err = take_sample(s);
 	s->sampled = begin;
-	if (s->err)
-		return s->err;
-	if (s->outlook)
-		outlook_feed(s->outlook, &next);
-	s->err = migrations_feed(s->migrations, &next);
-	if (s->err) {
-		model_free(&next);
-		return s->err;
-	}
-	next.interval = s->samples ? next.elapsed - before : 0;
-	model_free(&s->now);
-	s->now = next;
-	s->samples++;
-	s->sample_seconds = clock_seconds(CLOCK_MONOTONIC) - begin;
-	return 0;
+	/* who asks is not told why; that there is none at the very beginning is said there */
+	if (s->err && s->err != s->said && s->samples)
+		ms_error("no sample could be taken: %s", strerror(-s->err));
+	s->said = s->err;
+	if (!s->err)
+		s->sample_seconds = clock_seconds(CLOCK_MONOTONIC) - begin;
+	return s->err;
 }
 
 static void measure_self(struct server *s)
