@@ -266,6 +266,7 @@ cat >"$TAP_TMP/cycles" <<-'SH'
 	url=$(sed -n 's|^serving \(http://[^ ]*\)/metrics.*|\1|p' /run/out)
 	# is WANT: what it says to /-/ready, once that is WANT
 	is() { for ((i = 0; i < 100; i++)); do said=$(curl -s -m 60 "$url/-/ready"); [ "$said" != "$1" ] || break; sleep 0.1; done; echo "$said" >>"$2"; }
+	while kill -0 $pid 2>/dev/null; do curl -s -m 60 "$url/sample.json"; sleep 0.05; done >"$3" &
 	before=$(holds link_type)
 	for ((cycle = 0; cycle < 4; cycle++)); do
 		stat -c %i /sys/module/kvm >/run/migscope/release/kvm
@@ -281,7 +282,10 @@ cat >"$TAP_TMP/cycles" <<-'SH'
 SH
 if [ "$MIGSCOPE_KERNEL" = host ]; then
 	is "let go and taken back, four times: as many descriptors each time" \
-		"$(unshare -m bash "$TAP_TMP/cycles" "$PWD/$migscope" "$TAP_TMP/ready")" 4
+		"$(unshare -m bash "$TAP_TMP/cycles" "$PWD/$migscope" "$TAP_TMP/ready" "$TAP_TMP/samples")" 4
+	is "let go and taken back: no sample is from farther than the one before it" \
+		"$(jq -c 'select(.interval > 3 and .interval > .elapsed / 2) | [.interval, .elapsed]' "$TAP_TMP/samples")" ''
+	num "let go and taken back: samples were looked at" "$(wc -l <"$TAP_TMP/samples")" -ge 20
 	is "let go, it is not ready; taken back, it is" "$(sort "$TAP_TMP/ready" | uniq -c | xargs)" \
 		'4 no probe is attached: migscope doctor says why 4 ready'
 fi

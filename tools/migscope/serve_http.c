@@ -66,6 +66,7 @@ struct server {
 	int err;		/* of the last sample */
 	int said;		/* the error that was written down last; 0: it works */
 	__u64 samples;		/* taken so far */
+	__u64 taken;		/* CLOCK_MONOTONIC, ns, of the last that could be taken */
 	struct answer answer[FORMATS];
 	__u64 answers;		/* rendered so far */
 	atomic_size_t held;	/* bytes of all that are still there */
@@ -102,9 +103,10 @@ static int take_sample(struct server *s)
 		model_free(&next);
 		return err;
 	}
-	next.interval = s->samples ? next.elapsed - s->now.elapsed : 0;
+	next.interval = s->samples ? (next.now_ns - s->taken) / 1e9 : 0;
 	model_free(&s->now);
 	s->now = next;
+	s->taken = next.now_ns;
 	s->samples++;
 	return 0;
 }
