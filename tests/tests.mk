@@ -80,7 +80,7 @@ $(MISCOUNTS): $(BUILD)/tests/miscount/%/migscope: $(BUILD)/migscope $(wildcard b
 
 check-build: $(BUILD)/tests/vm_names
 
-$(BUILD)/tests/vm_names: tests/unit/vm_names.c tools/migscope/vm_names.c tools/migscope/vm_names.h
+$(BUILD)/tests/vm_names: tests/unit/vm_names.c $(addprefix tools/migscope/,vm_names.c clock.c signals.c vm_names.h clock.h)
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)
 
@@ -104,7 +104,7 @@ $(BUILD)/tests/recording: tests/unit/recording.c $(addprefix tools/migscope/,rec
 
 check-build: $(BUILD)/tests/sources
 
-$(BUILD)/tests/sources: tests/unit/sources.c $(addprefix tools/migscope/,model.c threads.c vm_names.c working_set.c source_dirty_ring.c source_dirty_log.c source_vhost_iotlb.c source_vfio.c source_vdpa.c bpf_host.h model.h threads.h vm_names.h) $(wildcard include/migscope/*.h)
+$(BUILD)/tests/sources: tests/unit/sources.c $(addprefix tools/migscope/,model.c threads.c vm_names.c clock.c signals.c working_set.c source_dirty_ring.c source_dirty_log.c source_vhost_iotlb.c source_vfio.c source_vdpa.c bpf_host.h clock.h model.h threads.h vm_names.h) $(wildcard include/migscope/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lm
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "model.h"
 #include "bpf_host.h"
+#include "clock.h"
 #include "threads.h"
 #include "vm_names.h"
 
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* A VM that ended stays visible as long: a scrape may come late. */
 #define VM_KEEP_S	(15 * 60)
@@ -173,16 +173,6 @@ bool model_owner_left(const struct model_who *who, const struct ms_owner *owner)
 	return vm_names_gone(who->names, owner) * 1e9 > keep_ns(who->filter);
 }
 
-static double seconds(clockid_t clock, __u64 *ns)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	if (ns)
-		*ns = ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
 static void read_self(const struct bpf_host *host, struct model *m)
 {
 	int fd = bpf_host_map(host, "ms_self");
@@ -199,12 +189,14 @@ int model_sample(struct bpf_host *host, struct vm_names *names,
 	struct model_vm *vm;
 	size_t kept = 0;
 	__u64 last = 0;
+	double now;
 	int err;
 
 	memset(m, 0, sizeof(*m));
-	m->time = seconds(CLOCK_REALTIME, NULL);
-	m->elapsed = seconds(CLOCK_MONOTONIC, &m->now_ns);
-	m->elapsed -= bpf_host_since(host);
+	m->time = clock_seconds(CLOCK_REALTIME);
+	now = clock_seconds(CLOCK_MONOTONIC);
+	m->now_ns = now * 1e9;
+	m->elapsed = now - bpf_host_since(host);
 	who.now_ns = m->now_ns;
 	m->probe = bpf_host_probes(host, &m->probes);
 	for (size_t i = 0; i < SOURCES; i++)

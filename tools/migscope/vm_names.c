@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "vm_names.h"
+#include "clock.h"
 
 #include <ctype.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CMDLINE_MAX	65536
@@ -279,14 +279,6 @@ static bool owner_alive(__u32 tgid, __u64 start_boottime, __u64 *guest_ticks)
 	return !want || (ticks > want ? ticks - want : want - ticks) <= (unsigned int)sysconf(_SC_CLK_TCK);
 }
 
-static double monotonic(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
 static struct known *find(struct vm_names *names, __u64 id)
 {
 	for (size_t i = 0; i < names->n; i++)
@@ -327,7 +319,7 @@ static struct known *find_owner(struct vm_names *names, __u32 tgid, __u64 start_
  */
 static void drop_unseen(struct vm_names *names)
 {
-	double now = monotonic();
+	double now = clock_seconds(CLOCK_MONOTONIC);
 
 	for (size_t i = 0; i < names->n;)
 		if (now - names->known[i].seen > KEEP_S)
@@ -358,7 +350,7 @@ static struct known *add(struct vm_names *names, __u64 id, __u32 tgid, __u64 sta
 	k->id = id;
 	k->tgid = tgid;
 	k->start_boottime = start_boottime;
-	k->seen = monotonic();
+	k->seen = clock_seconds(CLOCK_MONOTONIC);
 	cmdline = malloc(CMDLINE_MAX);
 	if (cmdline && names->pids && owner_alive(tgid, start_boottime, NULL))
 		vm_names_parse(cmdline, read_proc(tgid, "cmdline", cmdline, CMDLINE_MAX),
@@ -410,7 +402,7 @@ void vm_names_set(struct vm_names *names, struct model_vm *vm)
 		k->runs = vm->alive;
 		k->round = names->round;
 	}
-	k->seen = monotonic();
+	k->seen = clock_seconds(CLOCK_MONOTONIC);
 	put_name(k, vm->name);
 	memcpy(vm->uuid, k->uuid, sizeof(vm->uuid));
 }
@@ -447,8 +439,8 @@ bool vm_names_owner(struct vm_names *names, const struct ms_owner *owner, char *
 	if (runs)
 		k->gone = 0;
 	else if (!k->gone)
-		k->gone = monotonic();
-	k->used = k->seen = monotonic();
+		k->gone = clock_seconds(CLOCK_MONOTONIC);
+	k->used = k->seen = clock_seconds(CLOCK_MONOTONIC);
 	put_name(k, name);
 	memcpy(uuid, k->uuid, sizeof(k->uuid));
 	return runs;
@@ -458,7 +450,7 @@ double vm_names_gone(struct vm_names *names, const struct ms_owner *owner)
 {
 	struct known *k = find_owner(names, owner->tgid, owner->start_boottime, true);
 
-	return k && k->gone ? monotonic() - k->gone : 0;
+	return k && k->gone ? clock_seconds(CLOCK_MONOTONIC) - k->gone : 0;
 }
 
 /* BPF forgets those that ended, too, when it needs room. */
@@ -475,7 +467,7 @@ unsigned int vm_names_number(struct vm_names *names, __u64 dev, const struct ms_
 			     const char *kind)
 {
 	struct number *more, *n = names->number;
-	double now = monotonic();
+	double now = clock_seconds(CLOCK_MONOTONIC);
 	unsigned int next = 0;
 
 	for (size_t i = 0; i < names->numbers; i++)
@@ -518,7 +510,7 @@ void vm_names_forget(struct vm_names *names, __u64 id)
 	struct known *k = find(names, id);
 
 	/* devices of its process go by its name for as long as they are there */
-	if (k && k->used && monotonic() - k->used <= KEEP_S)
+	if (k && k->used && clock_seconds(CLOCK_MONOTONIC) - k->used <= KEEP_S)
 		k->id = 0;
 	else if (k)
 		*k = names->known[--names->n];
