@@ -98,7 +98,7 @@ $(BUILD)/tests/render_openmetrics: tests/unit/render_openmetrics.c $(addprefix t
 
 check-build: $(BUILD)/tests/recording
 
-$(BUILD)/tests/recording: tests/unit/recording.c $(addprefix tools/migscope/,recording.c lost.c migrations.c sessions.c metrics.c metrics_devices.c working_set.c probes.c recording.h lost.h migrations.h sessions.h metrics.h model.h) $(wildcard include/migscope/*.h)
+$(BUILD)/tests/recording: tests/unit/recording.c $(addprefix tools/migscope/,recording.c lost.c vm_names.c clock.c signals.c migrations.c sessions.c metrics.c metrics_devices.c working_set.c probes.c recording.h lost.h vm_names.h clock.h migrations.h sessions.h metrics.h model.h) $(wildcard include/migscope/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lsqlite3 -ljson-c -lm
 

@@ -196,6 +196,8 @@ int main(int argc, char **argv)
 		vm[i].ring.size = 4096;
 		vm[i].ring.soft_limit = 4032;
 	}
+	/* with no room for a NUL behind it */
+	memcpy(vm[1].info.comm, "caf\xc3\xa9\n\xff 89012345", MS_COMM_LEN);
 	for (int i = 0; i < 4; i++) {
 		dev[i].id = 10 + i;
 		dev[i].pid = 100 + i % 2;

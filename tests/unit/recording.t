@@ -55,6 +55,7 @@ like "events: the clock" "$(report '.events[] | select(.kind == "clock_step") | 
 is "events: what was lost, and when" "$(report '.events | map(select(.kind == "lost") | [.sample, .text])')" \
 	'[[29,"74 events could not be counted"],[45,"2 events could not be counted"]]'
 is "two VMs of one name are two" "$(report '[.vms[] | select(.name == "one") | .id]')" '[1,4]'
+is "a process's name is text, in whatever letters" "$(report '.vms[1].comm')" '"café?? 89012345"'
 is "a second that nobody saw is not made up" "$(report '.samples | length')" 55
 text=$("$migscope" report "$db")
 is "text: status" "$?" 0

@@ -4,6 +4,7 @@
 #include "metrics.h"
 #include "migscope.h"
 #include "sessions.h"
+#include "vm_names.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -321,14 +322,11 @@ static int put_values(struct recording *r, const struct model *m)
 
 static int put_vm(struct recording *r, const struct model_vm *vm)
 {
-	char comm[MS_COMM_LEN + 1] = "", what[MODEL_NAME_MAX + 32];
+	char comm[MS_COMM_LEN + 1], what[MODEL_NAME_MAX + 32];
 	size_t i;
 	int err;
 
-	memcpy(comm, vm->info.comm, MS_COMM_LEN);
-	for (char *p = comm; *p; p++)
-		if ((unsigned char)*p < 0x20 || (unsigned char)*p >= 0x7f)
-			*p = '?';
+	vm_names_comm(comm, sizeof(comm), vm->info.comm);
 	for (i = 0; i < r->n_vms && r->vms[i].id != vm->id; i++)
 		;
 	if (i == r->n_vms) {

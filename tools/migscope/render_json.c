@@ -7,6 +7,7 @@
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
+#include "vm_names.h"
 #include "working_set.h"
 
 void json_add(struct json_object *o, const char *key, struct json_object *value)
@@ -229,12 +230,9 @@ static struct json_object *log_object(const struct model *m, const struct model_
 static struct json_object *vm_object(const struct model *m, const struct model_vm *vm)
 {
 	struct json_object *o = json_object_new_object();
-	char comm[MS_COMM_LEN + 1] = "";
+	char comm[MS_COMM_LEN + 1];
 
-	memcpy(comm, vm->info.comm, MS_COMM_LEN);
-	for (char *p = comm; *p; p++)
-		if ((unsigned char)*p < 0x20 || (unsigned char)*p >= 0x7f)
-			*p = '?';
+	vm_names_comm(comm, sizeof(comm), vm->info.comm);
 	json_add_string(o, "vm", vm->name);
 	json_add_u64(o, "id", vm->id);
 	json_add_u64(o, "pid", vm->info.tgid);

@@ -122,6 +122,14 @@ void vm_names_clean(char *dst, size_t size, const char *src)
 	dst[out] = '\0';
 }
 
+void vm_names_comm(char *dst, size_t size, const char *untrusted_comm)
+{
+	char comm[MS_COMM_LEN + 1] = "";
+
+	memcpy(comm, untrusted_comm, MS_COMM_LEN);
+	vm_names_clean(dst, size, comm);
+}
+
 /*
  * The value of @key in QEMU's "a=b,c=d" form, in which a doubled comma stands
  * for one; with @key NULL the first element, if it has no key or is "guest=".
@@ -331,7 +339,6 @@ static void drop_unseen(struct vm_names *names)
 static struct known *add(struct vm_names *names, __u64 id, __u32 tgid, __u64 start_boottime,
 			 const char *untrusted_comm)
 {
-	char comm[MS_COMM_LEN + 1] = "";
 	struct known *k;
 	char *cmdline;
 
@@ -359,8 +366,7 @@ static struct known *add(struct vm_names *names, __u64 id, __u32 tgid, __u64 sta
 	if (!*k->base && *k->uuid)
 		snprintf(k->base, sizeof(k->base), "%s", k->uuid);
 	if (!*k->base) {
-		memcpy(comm, untrusted_comm, MS_COMM_LEN);
-		vm_names_clean(k->base, 32, comm);
+		vm_names_comm(k->base, 32, untrusted_comm);
 		snprintf(k->base + strlen(k->base), sizeof(k->base) - strlen(k->base), "-%u", tgid);
 	}
 	/* our own mark of the second of a name */

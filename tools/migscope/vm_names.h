@@ -47,4 +47,7 @@ void vm_names_parse(const char *cmdline, size_t len, char *name, size_t name_siz
  */
 void vm_names_clean(char *dst, size_t size, const char *src);
 
+/* The same of a process's name as the kernel has it, which may fill its room. */
+void vm_names_comm(char *dst, size_t size, const char *untrusted_comm);
+
 #endif
