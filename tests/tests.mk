@@ -110,13 +110,13 @@ $(BUILD)/tests/sources: tests/unit/sources.c $(addprefix tools/migscope/,model.c
 
 check-build: $(BUILD)/tests/forecast
 
-$(BUILD)/tests/forecast: tests/unit/forecast.c $(addprefix tools/migscope/,forecast.c working_set.c forecast.h working_set.h) include/migscope/dirty_pages.h
+$(BUILD)/tests/forecast: tests/unit/forecast.c tests/unit/tap.h $(addprefix tools/migscope/,forecast.c working_set.c forecast.h working_set.h) include/migscope/dirty_pages.h
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lm
 
 check-build: $(BUILD)/tests/outlook
 
-$(BUILD)/tests/outlook: tests/unit/outlook.c $(addprefix tools/migscope/,forecast.c outlook.c sessions.c working_set.c forecast.h outlook.h sessions.h working_set.h model.h)
+$(BUILD)/tests/outlook: tests/unit/outlook.c tests/unit/tap.h $(addprefix tools/migscope/,forecast.c outlook.c sessions.c working_set.c forecast.h outlook.h sessions.h working_set.h model.h)
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lm
 

@@ -4,30 +4,14 @@
  * forecast against QEMU's loop, played step by step with the pages themselves. Prints TAP.
  */
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "tap.h"
 #include "../../tools/migscope/forecast.h"
 #include "../../tools/migscope/working_set.h"
 
 #define PAGES	4096
 #define PAGE	4096.
-
-static int tests, failed;
-
-__attribute__((format(printf, 2, 3)))
-static void ok(bool good, const char *fmt, ...)
-{
-	va_list ap;
-
-	printf("%sok %d - ", good ? "" : "not ", ++tests);
-	va_start(ap, fmt);
-	vprintf(fmt, ap);
-	va_end(ap);
-	putchar('\n');
-	failed += !good;
-}
 
 static bool near(double got, double want, double part)
 {

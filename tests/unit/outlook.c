@@ -4,9 +4,8 @@
  * when on, at what rate, and of whom nothing. Prints TAP.
  */
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include "tap.h"
 #include "../../tools/migscope/outlook.h"
 
 #define PAGE		4096.
@@ -14,21 +13,6 @@
 #define MEMORY		(1u << 20)	/* pages */
 #define RATE		1000u		/* pages dirtied a second */
 #define BANDWIDTH	(100 * 1024 * PAGE / 4)
-
-static int tests, failed;
-
-__attribute__((format(printf, 2, 3)))
-static void ok(bool good, const char *fmt, ...)
-{
-	va_list ap;
-
-	printf("%sok %d - ", good ? "" : "not ", ++tests);
-	va_start(ap, fmt);
-	vprintf(fmt, ap);
-	va_end(ap);
-	putchar('\n');
-	failed += !good;
-}
 
 struct host {
 	struct model m;
