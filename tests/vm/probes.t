@@ -126,7 +126,7 @@ mapfile -t gone < <(jq -r '.probes[] | select(.state == "attached" and .how != "
 doctor "${gone[@]}"
 is "without any probe that counts: doctor's status" "$?" 3
 "$migscope" --target ring_reset=x --target ring_exit=x --target ring_alloc=x --target ring_free=x \
-	--target ring_reset_begin=x --target ring_reset_end=x stat -s dirty_ring 0.1 1 >"$TAP_TMP/out" 2>"$TAP_TMP/err"
+	--target ring_reset_fill=x --target ring_reset_begin=x --target ring_reset_end=x stat -s dirty_ring 0.1 1 >"$TAP_TMP/out" 2>"$TAP_TMP/err"
 is "none of a source: stat's status" "$?" 3
 like "none of a source: it says so" "$(cat "$TAP_TMP/err")" 'nothing of what was asked for'
 like "none of a source: it names them" "$(cat "$TAP_TMP/err")" 'ring_reset'
