@@ -107,7 +107,7 @@ for info in /proc/"$http_pid"/fdinfo/*; do
 	fi
 done | sort | xargs >"$TAP_TMP/written"
 # rings are its own to forget where nothing tells of their end
-rings=$("$migscope" doctor -j | jq -r '.probes[] | select(.probe == "ring_free" and .state != "attached") | " ms_rings"')
+rings=$("$migscope" doctor -j | jq -r 'if any(.probes[]; .state == "attached" and (.probe | IN("ring_free", "ring_free_event"))) then "" else " ms_rings" end')
 is "it can write to maps that it forgets from, and no others" "$(cat "$TAP_TMP/written")" \
 	"ms_iotlb_devs ms_log_vms ms_ring_vms$rings ms_threads ms_vdpas ms_vfio_migs ms_vfios ms_vm_ids ms_vms"
 is "the other keeps CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN" "$(status "$serve_pid" CapEff)" 000000c000200000

@@ -121,24 +121,21 @@ static void keep(struct watched *w, const struct stand *s)
 		w->stands--;
 }
 
-/* Slots whose logging is on now, and their memory; 0: its switching is not seen. */
-static __u64 logged(const struct model *m, const struct model_vm *vm, double *bytes)
+/* Memory whose logging is on now; 0: its switching is not seen. */
+static double logged(const struct model *m, const struct model_vm *vm)
 {
-	__u64 slots = vm->log.op[MS_LOG_ON].calls - vm->log.op[MS_LOG_OFF].calls;
-	__u64 pages = vm->log.op[MS_LOG_ON].pages - vm->log.op[MS_LOG_OFF].pages;
-	bool seen = m->measured[MEASURE_LOG_TOGGLE] && (__s64)pages > 0;
+	__u64 on = vm->log.op[MS_LOG_ON].pages, off = vm->log.op[MS_LOG_OFF].pages;
 
-	*bytes = seen ? PAGE * pages : 0;
-	return seen && (__s64)slots > 0 ? slots : 0;
+	return m->measured[MEASURE_LOG_TOGGLE] && on > off ? PAGE * (on - off) : 0;
 }
 
 /* Somebody looks at its screen, no more. */
 static bool is_display(const struct model *m, const struct model_vm *vm)
 {
-	double bytes;
-	__u64 slots = logged(m, vm, &bytes);
+	__u64 on = vm->log.op[MS_LOG_ON].calls, off = vm->log.op[MS_LOG_OFF].calls;
+	double bytes = logged(m, vm);
 
-	return slots && session_is_display(slots, bytes / PAGE);
+	return bytes > 0 && on > off && session_is_display(on - off, bytes / PAGE);
 }
 
 static void forecast(const struct outlook *o, const struct model *m, struct model_vm *vm,
@@ -146,15 +143,13 @@ static void forecast(const struct outlook *o, const struct model *m, struct mode
 {
 	double seconds = now->elapsed - then->elapsed, rate = PAGE * (now->pages - then->pages) / seconds;
 	double syncs = now->syncs - then->syncs, pages;
-	struct forecast_curve c = { 0 };
+	struct forecast_curve c = { .most = logged(m, vm) };
 	struct forecast_plan p = {
-		.bandwidth = o->bandwidth, .downtime = o->downtime, .most_seconds = FOR_EVER_S,
+		.bandwidth = o->bandwidth, .downtime = o->downtime, .left = c.most, .most_seconds = FOR_EVER_S,
 	};
 	static const char *const within[] = { WORKING_SET_TIMES };
 	struct forecast f;
 
-	logged(m, vm, &c.most);
-	p.left = c.most;
 	vm->has_outlook = true;
 	vm->outlook.ratio = rate / o->bandwidth;
 	vm->outlook.known = c.most > 0;

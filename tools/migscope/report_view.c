@@ -47,11 +47,10 @@ double highest(const struct view *v, struct json_object *points)
 	double most = -1;
 
 	for (size_t i = 0; points && i < json_object_array_length(points); i++) {
-		struct json_object *p = json_object_array_get_idx(points, i);
-		size_t sample = json_object_get_int64(json_object_array_get_idx(p, 0));
+		size_t sample = json_object_get_int64(of_point(points, i, 0));
 
 		if (sample > v->first && sample <= v->last)
-			most = fmax(most, json_object_get_double(json_object_array_get_idx(p, 1)));
+			most = fmax(most, json_object_get_double(of_point(points, i, 1)));
 	}
 	return most < 0 ? value_at(points, v->first) : most;
 }
