@@ -64,7 +64,6 @@ struct server {
 	struct model now;
 	double sampled;		/* CLOCK_MONOTONIC, s; 0: never */
 	int err;		/* of the last sample */
-	int said;		/* the error that was written down last; 0: it works */
 	__u64 samples;		/* taken so far */
 	__u64 taken;		/* CLOCK_MONOTONIC, ns, of the last that could be taken */
 	struct answer answer[FORMATS];
@@ -115,6 +114,7 @@ static int take_sample(struct server *s)
 static int sample(struct server *s, double age)
 {
 	double begin = clock_seconds(CLOCK_MONOTONIC);
+	int before = s->err;
 
 	if (!s->host)
 		return -ENODEV;
@@ -123,9 +123,8 @@ static int sample(struct server *s, double age)
 	s->err = take_sample(s);
 	s->sampled = begin;
 	/* who asks is not told why; that there is none at the very beginning is said there */
-	if (s->err && s->err != s->said && s->samples)
+	if (s->err && s->err != before && s->samples)
 		ms_error("no sample could be taken: %s", strerror(-s->err));
-	s->said = s->err;
 	if (!s->err)
 		s->sample_seconds = clock_seconds(CLOCK_MONOTONIC) - begin;
 	return s->err;
