@@ -92,7 +92,7 @@ $(BUILD)/bpftool/bpftool: tests/lib/bpftool | $(DEPS_STAMP)
 # What production needs beyond the tool itself: not for make, nor for the demo.
 check-build: $(BUILD)/tests/render_openmetrics
 
-$(BUILD)/tests/render_openmetrics: tests/unit/render_openmetrics.c $(addprefix tools/migscope/,render_openmetrics.c metrics.c metrics_devices.c migrations.c sessions.c working_set.c accept.c probes.c metrics.h migrations.h sessions.h render.h model.h) $(wildcard include/migscope/*.h)
+$(BUILD)/tests/render_openmetrics: tests/unit/render_openmetrics.c $(addprefix tools/migscope/,render_openmetrics.c lost.c metrics.c metrics_devices.c migrations.c sessions.c working_set.c accept.c probes.c lost.h metrics.h migrations.h sessions.h render.h model.h) $(wildcard include/migscope/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lm
 

@@ -499,17 +499,6 @@ static bool any_on_rings(const struct bpf_host *host)
 	return false;
 }
 
-static void count_self(const struct bpf_host *host, __u32 what, __s64 n)
-{
-	int fd = bpf_host_map(host, "ms_self");
-	__u64 value;
-
-	if (fd >= 0 && !bpf_map_lookup_elem(fd, &what, &value)) {
-		value += n;
-		bpf_map_update_elem(fd, &what, &value, BPF_ANY);
-	}
-}
-
 static int close_ring(unsigned long long key, const void *value, void *arg)
 {
 	const struct ms_ring *ring = value;
@@ -520,7 +509,7 @@ static int close_ring(unsigned long long key, const void *value, void *arg)
 	if (bpf_map_delete_elem(bpf_host_map(host, "ms_rings"), &key))
 		return 0;
 	if (ring->stall_since)
-		count_self(host, MS_SELF_STALLED, -1);
+		host_count_self(host, MS_SELF_STALLED, -1);
 	if (bpf_map_lookup_elem(vms, &ring->vm, &v))
 		return 0;
 	v.pushes += ring->pushes + (ring->seen_dirty - ring->last_dirty);
@@ -540,9 +529,9 @@ static void close_rings(struct bpf_host *host)
 {
 	if (any_on_rings(host) || bpf_host_map(host, "ms_rings") < 0)
 		return;
-	count_self(host, MS_SELF_RING_CHANGES, 1);
+	host_count_self(host, MS_SELF_RING_CHANGES, 1);
 	bpf_host_walk(host, "ms_rings", sizeof(struct ms_ring), close_ring, host);
-	count_self(host, MS_SELF_RING_CHANGED, 1);
+	host_count_self(host, MS_SELF_RING_CHANGED, 1);
 }
 
 int bpf_host_attach(struct bpf_host *host)

@@ -182,6 +182,16 @@ __u64 bpf_host_self(const struct bpf_host *host, enum ms_self what)
 	return n;
 }
 
+void host_count_self(const struct bpf_host *host, enum ms_self what, __s64 n)
+{
+	__u64 value = bpf_host_self(host, what) + n;
+	int fd = bpf_host_map(host, "ms_self");
+	__u32 key = what;
+
+	if (fd >= 0)
+		bpf_map_update_elem(fd, &key, &value, BPF_ANY);
+}
+
 __u64 bpf_host_ring_changes(const struct bpf_host *host)
 {
 	/* in this order: equal, they were so when the second was read */
@@ -213,9 +223,7 @@ __u64 host_missed(const struct bpf_host *host, size_t i)
 
 void bpf_host_count_missed(struct bpf_host *host)
 {
-	__u64 more = 0, sum;
-	const __u32 key = MS_SELF_MISSED;
-	int fd = bpf_host_map(host, "ms_self");
+	__u64 more = 0;
 
 	for (size_t i = 0; i < host->probes; i++) {
 		__u64 n = host_missed(host, i);
@@ -224,10 +232,8 @@ void bpf_host_count_missed(struct bpf_host *host)
 		more += n > host->missed[i] ? n - host->missed[i] : 0;
 		host->missed[i] = n;
 	}
-	if (!more || fd < 0)
-		return;
-	sum = bpf_host_self(host, MS_SELF_MISSED) + more;
-	bpf_map_update_elem(fd, &key, &sum, BPF_ANY);
+	if (more)
+		host_count_self(host, MS_SELF_MISSED, more);
 }
 
 __u64 bpf_host_ends(const struct bpf_host *host)

@@ -58,6 +58,9 @@ bool host_wants(const struct bpf_host *host, const struct probe *p, const char *
 /* Is a map of that name filled by what is asked for? Large ones are not made where nothing does. */
 bool host_needs_map(const struct bpf_host *host, const char *name);
 
+/* Adds @n to a counter of our own. No program of ours may count @what meanwhile. */
+void host_count_self(const struct bpf_host *host, enum ms_self what, __s64 n);
+
 /* How often the program of probe @i was not run because it ran already; 0: not known. */
 __u64 host_missed(const struct bpf_host *host, size_t i);
 

@@ -3,6 +3,7 @@
 #ifndef MIGSCOPE_LOST_H
 #define MIGSCOPE_LOST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <migscope/vm.h>
 
@@ -10,6 +11,7 @@ struct lost {
 	enum ms_self what;
 	const char *name;	/* as a key */
 	const char *text;	/* what there are so many of; NULL: no loss, it was before our time */
+	bool full;		/* there was no room in one of our maps */
 };
 
 extern const struct lost lost[];

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include "lost.h"
 #include "metrics_points.h"
 #include "migrations.h"
 #include "working_set.h"
@@ -345,13 +346,9 @@ static void probe_attached(const struct metric_at *at)
 
 static void map_full(const struct metric_at *at)
 {
-	PUT(at, count(at->m->self[MS_SELF_VMS_FULL]), "vms");
-	PUT(at, count(at->m->self[MS_SELF_RINGS_FULL]), "rings");
-	PUT(at, count(at->m->self[MS_SELF_STATE_FULL]), "states");
-	PUT(at, count(at->m->self[MS_SELF_PENDING_FULL]), "calls");
-	PUT(at, count(at->m->self[MS_SELF_PUSH_FULL]), "pushes");
-	PUT(at, count(at->m->self[MS_SELF_DEVS_FULL]), "devices");
-	PUT(at, count(at->m->self[MS_SELF_THREADS_FULL]), "threads");
+	for (size_t i = 0; i < lost_count; i++)
+		if (lost[i].full)
+			PUT(at, count(at->m->self[lost[i].what]), lost[i].name);
 }
 
 static void events_lost(const struct metric_at *at)
