@@ -339,7 +339,8 @@ long vhost_vdpa_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	struct vhost_vdpa *v = file->private_data;
 	long err = -ENODEV;
 
-	mutex_lock(&v->lock);
+	if (mutex_lock_killable(&v->lock))
+		return -EINTR;
 	if (v->vdev)
 		err = any_ioctl(v, cmd, (void __user *)arg);
 	mutex_unlock(&v->lock);

@@ -106,6 +106,8 @@ int vhost_vdpa_reset(struct vhost_vdpa *v)
 		vdpa_dirty_forget(v->dirty);
 	/* some devices answer with the size that a queue happens to have */
 	v->vq_num_max = err ? 0 : vdpa_ask(v->vdev, get_vq_num_max);
+	if (!err)
+		vhost_vdpa_queues_ask_sizes(v);
 	return err;
 }
 
@@ -159,13 +161,17 @@ static int vhost_vdpa_open(struct inode *inode, struct file *file)
 	struct vhost_vdpa *v = container_of(inode->i_cdev, struct vhost_vdpa, cdev);
 	int err = -EBUSY;
 
-	mutex_lock(&v->lock);
+	/* who has it may be at a message for as long as its memory takes */
+	if (READ_ONCE(v->opened))
+		return err;
+	if (mutex_lock_killable(&v->lock))
+		return -EINTR;
 	if (!v->vdev)
 		err = -ENODEV;
 	else if (!v->opened)
 		err = device_take(v);
 	if (!err) {
-		v->opened = true;
+		WRITE_ONCE(v->opened, true);
 		v->mapping = file->f_mapping;
 		file->private_data = v;
 	}
@@ -180,7 +186,7 @@ static int vhost_vdpa_release_file(struct inode *inode, struct file *file)
 	mutex_lock(&v->lock);
 	if (v->vdev)
 		device_give_back(v);
-	v->opened = false;
+	WRITE_ONCE(v->opened, false);
 	mutex_unlock(&v->lock);
 	return 0;
 }

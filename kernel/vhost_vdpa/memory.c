@@ -27,8 +27,7 @@ static void pinned_changed(struct vhost_vdpa *v, s64 pages)
 	v->pinned += pages;
 	if (trace_vhost_vdpa_pinned_enabled())
 		trace_vhost_vdpa_pinned(v->vdev, pages, v->pinned,
-					atomic64_read(&v->vhost.mm->pinned_vm),
-					rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT);
+					atomic64_read(&v->vhost.mm->pinned_vm), v->pinned_limit);
 }
 
 /* In one step: two devices of one process must not both fit, nor keep each other out. */
@@ -42,6 +41,8 @@ static int charge(struct vhost_vdpa *v, u64 pages)
 		if (pages > limit || have > limit - pages)
 			return -ENOMEM;
 	} while (!atomic64_try_cmpxchg(total, &have, have + pages));
+	/* whoever lets go of them may be another process, with a limit of its own */
+	v->pinned_limit = limit;
 	return 0;
 }
 

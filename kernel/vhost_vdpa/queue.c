@@ -137,18 +137,23 @@ void vhost_vdpa_queues_disconnect(struct vhost_vdpa *v)
 /*
  * Users ask how far the device came after they reset it (QEMU 7.2 does), when it
  * has forgotten. So that the answer is true, it stands still before it is asked. That
- * it cannot say is an answer, too: afterwards it would say where a new one begins.
+ * it cannot say is an answer, too: afterwards it would say where a new one begins, and
+ * before that, if it does not stand still, where it was a moment ago. QEMU then goes on
+ * from what the ring says is used.
  */
 void vhost_vdpa_queues_keep_state(struct vhost_vdpa *v)
 {
 	struct vhost_vdpa_queue *queue;
+	bool still = v->suspended;
 	u32 i;
 
-	if (v->vdev->config->suspend && !v->suspended)
-		vdpa_suspend(v->vdev);
+	if (!still && v->vdev->config->suspend)
+		still = !vdpa_suspend(v->vdev);
 	for (i = 0; i < v->nvqs; i++) {
 		queue = &v->queues[i];
-		queue->kept_err = vdpa_ask(v->vdev, get_vq_state, i, &queue->state);
+		queue->kept_err = -EOPNOTSUPP;
+		if (still)
+			queue->kept_err = vdpa_ask(v->vdev, get_vq_state, i, &queue->state);
 		queue->kept = true;
 	}
 }
@@ -219,11 +224,23 @@ static long queue_get_base(struct vhost_vdpa_queue *queue, u32 *base)
 	return err;
 }
 
+/* It was reset: some devices answer with the size that a queue has been given. */
+void vhost_vdpa_queues_ask_sizes(struct vhost_vdpa *v)
+{
+	u32 i;
+
+	if (!v->vdev->config->get_vq_size)
+		return;
+	for (i = 0; i < v->nvqs; i++)
+		v->queues[i].size_max = vdpa_ask(v->vdev, get_vq_size, i);
+}
+
 static long queue_set_size(struct vhost_vdpa_queue *queue, u32 num)
 {
 	struct vhost_vdpa *v = queue->v;
 
-	if (num > v->vq_num_max || !is_power_of_2(num))
+	if (num > v->vq_num_max || !is_power_of_2(num) ||
+	    (queue->size_max && num > queue->size_max))
 		return -EINVAL;
 	vdpa_tell(v->vdev, set_vq_num, queue->index, num);
 	return 0;

@@ -31,9 +31,26 @@ static int space_give(struct vhost_vdpa *v, struct vhost_vdpa_as *as)
 	err = vdpa_ask(v->vdev, set_map, as->id, &as->iotlb);
 	as->stale = err;
 	/* else there is no telling what it still uses */
-	if (!err)
+	if (!err) {
 		vhost_vdpa_release(v, &as->doomed);
+		as->ndoomed = 0;
+	}
 	return err;
+}
+
+/* @n maps, until the device has a table without them */
+static void space_doom(struct vhost_vdpa_as *as, struct list_head *maps, unsigned int n)
+{
+	list_splice_tail_init(maps, &as->doomed);
+	as->ndoomed += n;
+}
+
+/* What is doomed counts: a process that never ends its batch would have no limit. */
+static unsigned int space_room(const struct vhost_vdpa_as *as)
+{
+	unsigned int used = as->iotlb.nmaps + as->ndoomed;
+
+	return used < as->iotlb.limit ? as->iotlb.limit - used : 0;
 }
 
 static int device_map(struct vhost_vdpa *v, struct vhost_vdpa_as *as,
@@ -103,6 +120,7 @@ static void table_take_back(struct vhost_vdpa_as *as, struct vhost_iotlb_map *fi
 	list_for_each_entry_safe_from(map, next, &as->iotlb.list, link) {
 		vhost_iotlb_remove(&as->iotlb, map);
 		list_add_tail(&map->link, out);
+		cond_resched();
 	}
 }
 
@@ -138,9 +156,13 @@ static int device_map_from(struct vhost_vdpa *v, struct vhost_vdpa_as *as,
 	}
 	if (err) {
 		struct vhost_iotlb_map *refused = map;
+		struct forget forget = {};
 
-		for (map = first; map != refused; map = list_next_entry(map, link))
-			device_unmap(v, as, map->start, map->size);
+		for (map = first; map != refused; map = list_next_entry(map, link)) {
+			forget_map(v, as, &forget, map);
+			cond_resched();
+		}
+		forget_now(v, as, &forget);
 	}
 	return err;
 }
@@ -170,7 +192,7 @@ static int table_extend(struct vhost_vdpa *v, struct vhost_vdpa_as *as,
 	INIT_LIST_HEAD(&runs->maps);
 	if (takes_tables(v) && !v->in_batch) {
 		/* what it makes of a table that it refused is its own business: one more */
-		list_splice_tail(&back, &as->doomed);
+		space_doom(as, &back, runs->n);
 		space_give(v, as);
 	} else {
 		vhost_vdpa_release(v, &back);
@@ -202,7 +224,7 @@ static int table_cut(struct vhost_vdpa *v, struct vhost_vdpa_as *as, u64 first, 
 		vhost_vdpa_release(v, &gone);
 		return 0;
 	}
-	list_splice_tail(&gone, &as->doomed);
+	space_doom(as, &gone, *runs);
 	if (v->in_batch || (list_empty(&as->doomed) && !as->stale))
 		return 0;
 	return space_give(v, as);
@@ -232,19 +254,20 @@ static int range_unmap(struct vhost_vdpa *v, struct vhost_vdpa_as *as, u64 first
  */
 
 /*
- * Within a batch what is to be let go still counts. If that is what the limit lacks,
- * the device is given the table now.
+ * Within a batch what is to be let go still counts: as pinned, or as a map. If that is
+ * what the limit lacks, the device is given the table now.
  */
 static int collect(struct vhost_vdpa *v, struct vhost_vdpa_as *as,
 		   struct vhost_vdpa_runs *runs, const struct vhost_iotlb_msg *page)
 {
-	unsigned int room = as->iotlb.limit - as->iotlb.nmaps;
 	int err;
 
-	err = vhost_vdpa_collect(v, runs, page->iova, page->size, page->uaddr, page->perm, room);
-	if (err != -ENOMEM || list_empty(&as->doomed) || space_give(v, as))
+	err = vhost_vdpa_collect(v, runs, page->iova, page->size, page->uaddr, page->perm,
+				 space_room(as));
+	if ((err != -ENOMEM && err != -ENOSPC) || list_empty(&as->doomed) || space_give(v, as))
 		return err;
-	return vhost_vdpa_collect(v, runs, page->iova, page->size, page->uaddr, page->perm, room);
+	return vhost_vdpa_collect(v, runs, page->iova, page->size, page->uaddr, page->perm,
+				  space_room(as));
 }
 
 /* Pages are what can be mapped: @msg, grown to whole ones. */
@@ -366,7 +389,8 @@ ssize_t vhost_vdpa_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	err = message_read(from, &message);
 	if (err)
 		return err;
-	mutex_lock(&v->lock);
+	if (mutex_lock_killable(&v->lock))
+		return -EINTR;
 	if (message.version == VHOST_IOTLB_MSG ||
 	    !(v->backend_features & BIT_ULL(VHOST_BACKEND_F_IOTLB_ASID)))
 		message.asid = 0;
@@ -409,10 +433,12 @@ int vhost_vdpa_memory_open(struct vhost_vdpa *v)
 	u32 asid;
 
 	v->pinned = 0;
+	v->pinned_limit = 0;
 	for (asid = 0; asid < v->nas && !err; asid++) {
 		as = &v->spaces[asid];
 		vhost_iotlb_init(&as->iotlb, limit, 0);
 		INIT_LIST_HEAD(&as->doomed);
+		as->ndoomed = 0;
 		as->stale = false;
 		as->id = asid;
 		err = space_empty_device(v, as);
@@ -431,6 +457,7 @@ void vhost_vdpa_memory_close(struct vhost_vdpa *v)
 
 		range_unmap(v, as, 0, U64_MAX);
 		vhost_vdpa_release(v, &as->doomed);
+		as->ndoomed = 0;
 		if (v->vdev->config->reset_map)
 			vdpa_ask(v->vdev, reset_map, asid);
 	}

@@ -25,6 +25,7 @@ struct vhost_vdpa_as {
 	struct vhost_iotlb iotlb;
 	/* no longer in the table, but maybe still in use by the device */
 	struct list_head doomed;
+	unsigned int ndoomed;
 	bool stale;		/* the device refused the table as it is now */
 	u32 id;
 };
@@ -36,6 +37,7 @@ struct vhost_vdpa_queue {
 	struct vhost_vdpa_call __rcu *call;
 	struct irq_bypass_producer producer;
 	u16 index;
+	u16 size_max;		/* 0: the device does not say, of a single queue */
 	bool bypassed;		/* the producer is registered */
 	bool kept;		/* its state before the last reset, or why there is none: */
 	int kept_err;
@@ -79,6 +81,7 @@ struct vhost_vdpa {
 	bool in_batch;
 	u32 batch_asid;
 	u64 pinned;			/* pages */
+	u64 pinned_limit;		/* of who pinned some last; 0: nobody did */
 
 	/* held for read while a doorbell is being mapped into a process */
 	struct rw_semaphore doorbells;
@@ -105,6 +108,7 @@ long vhost_vdpa_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 /* queue.c */
 int vhost_vdpa_queues_init(struct vhost_vdpa *v);
 void vhost_vdpa_queues_free(struct vhost_vdpa *v);
+void vhost_vdpa_queues_ask_sizes(struct vhost_vdpa *v);
 void vhost_vdpa_queues_keep_state(struct vhost_vdpa *v);
 void vhost_vdpa_queues_forget_state(struct vhost_vdpa *v);
 void vhost_vdpa_queues_bypass(struct vhost_vdpa *v, bool on);

@@ -55,6 +55,7 @@ is "and brought to its default, once each time" "$(parameter reset_maps)" 6
 is "the callback is the device's no longer" "$(parameter has_config_cb)" N
 device maps
 suite "maps" memory
+suite "cannot be suspended" unsuspended
 is "nothing is left there, either" "$(parameter entries)" 0
 device va
 suite "files" files

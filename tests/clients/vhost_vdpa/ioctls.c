@@ -93,6 +93,10 @@ static void ioctls_queues(void)
 	ioctl_is("nothing", VHOST_SET_VRING_NUM, &s, -EINVAL);
 	s.num = 100;
 	ioctl_is("not a power of two", VHOST_SET_VRING_NUM, &s, -EINVAL);
+	s = (struct vhost_vring_state) { .index = 3, .num = 128 };
+	ioctl_is("more than the last queue can", VHOST_SET_VRING_NUM, &s, -EINVAL);
+	s.num = 64;
+	ioctl_is("what it can", VHOST_SET_VRING_NUM, &s, 0);
 	s.index = 4;
 	ioctl_is("a queue that it has not", VHOST_SET_VRING_NUM, &s, -ENOBUFS);
 	s.index = ~0U;
@@ -264,6 +268,30 @@ static void ioctls_doorbells(void)
 	ok(!doorbell(2, PROT_WRITE, MAP_SHARED, 2 * PAGE), "not two pages");
 	ok(!doorbell(3, PROT_WRITE, MAP_SHARED, PAGE), "not what is less than a page");
 	ok(!doorbell(4, PROT_WRITE, MAP_SHARED, PAGE), "not of a queue that it has not");
+}
+
+/* It goes on until it is reset: what it says before that is not where it stood. */
+void suite_unsuspended(void)
+{
+	struct vhost_vring_state s = { .index = 0 };
+	int fd;
+
+	start();
+	fd = kick_fd(0);
+	ioctl_is("before it runs it stands still", VHOST_VDPA_SUSPEND, NULL, 0);
+	run();
+	ioctl_is("while it runs it cannot be made to", VHOST_VDPA_SUSPEND, NULL, -EOPNOTSUPP);
+	kick(fd);
+	ioctl_is("it says how far it came", VHOST_GET_VRING_BASE, &s, 0);
+	equal("by then", s.num, 1);
+	status(0);
+	ioctl_is("nobody knows where it stood when it was reset", VHOST_GET_VRING_BASE, &s,
+		 -EOPNOTSUPP);
+	s.num = 3;
+	ioctl_is("it can be told where to go on", VHOST_SET_VRING_BASE, &s, 0);
+	s.num = 0;
+	ioctl_is("and asked", VHOST_GET_VRING_BASE, &s, 0);
+	equal("for that", s.num, 3);
 }
 
 void suite_ioctls(void)

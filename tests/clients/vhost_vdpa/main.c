@@ -7,6 +7,7 @@
  * tests/vm/vhost_vdpa.t. Suites:
  *
  *	ioctls		everything that can be asked and set, and what is refused
+ *	unsuspended	where a device stood that cannot be made to stand still
  *	memory		messages: maps, batches, errors, accounting, as the probe's mode has it
  *	files		the same for a device that takes virtual addresses
  *	runs N		N pages, no two contiguous
@@ -39,6 +40,8 @@ int main(int argc, char **argv)
 
 	if (!strcmp(argv[2], "ioctls"))
 		suite_ioctls();
+	else if (!strcmp(argv[2], "unsuspended") && !tables)
+		suite_unsuspended();
 	else if (!strcmp(argv[2], "memory") && !by_file)
 		suite_memory();
 	else if (!strcmp(argv[2], "files") && by_file)

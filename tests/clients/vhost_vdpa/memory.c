@@ -239,6 +239,8 @@ void suite_files(void)
 {
 	int fd = must(memfd_create("guest", 0));
 	uint8_t *p, *holes = memory(8), *many;
+	unsigned int wrong = 0;
+	int64_t calls;
 
 	must(ftruncate(fd, 16 * PAGE));
 	p = mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -272,6 +274,19 @@ void suite_files(void)
 	equal("2048 are not", map(IOVA, 2048 * PAGE, many), 0);
 	equal("all are there", parameter("entries"), 2048);
 	equal("one more is", map(IOVA + 4096 * PAGE, PAGE, many), -ENOSPC);
+
+	/* what was unmapped holds its file until the device has a table without it */
+	calls = parameter("set_maps");
+	equal("a batch that does not end", begin(), 0);
+	for (int i = 0; i < 3; i++)
+		wrong += unmap(IOVA, 2048 * PAGE) || map(IOVA, 2048 * PAGE, many);
+	equal("2048 maps, moved thrice", wrong, 0);
+	equal("the device is told each time", parameter("set_maps") - calls, 3);
+	parameter_set("fail_set_map", -ENOSPC);
+	unmap(IOVA, PAGE);
+	equal("if it does not take the table", map(IOVA, PAGE, many), -ENOSPC);
+	equal("it does at the end", end(), 0);
+	equal("then there is room", map(IOVA, PAGE, many), 0);
 }
 
 void suite_runs(unsigned long pages)

@@ -5,6 +5,7 @@
 
 /* ioctls.c */
 void suite_ioctls(void);
+void suite_unsuspended(void);
 
 /* memory.c */
 void suite_memory(void);

@@ -29,6 +29,7 @@
 #define GROUPS		2
 #define SPACES		3
 #define QUEUE_SIZE	256
+#define LAST_SIZE	64	/* of the last queue, as a control queue's is */
 #define IRQ		1000	/* of the first queue; nothing ever raises it */
 
 #define FEATURES	(BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_F_ACCESS_PLATFORM) | \
@@ -38,7 +39,7 @@
 
 static char *mode = "tables";
 module_param(mode, charp, 0444);
-MODULE_PARM_DESC(mode, "tables: set_map; maps: dma_map; va: set_map with virtual addresses");
+MODULE_PARM_DESC(mode, "tables: set_map; maps: dma_map, and no suspend; va: set_map with virtual addresses");
 
 /* counted since the module was loaded, of all devices */
 static unsigned int set_maps, dma_maps, dma_unmaps, reset_maps, resets, suspends, binds;
@@ -364,7 +365,7 @@ static int probe_get_vq_irq(struct vdpa_device *vdpa, u16 idx)
 
 static u16 probe_get_vq_size(struct vdpa_device *vdpa, u16 idx)
 {
-	return to_probe(vdpa)->queue[idx].num ?: QUEUE_SIZE;
+	return to_probe(vdpa)->queue[idx].num ?: idx == QUEUES - 1 ? LAST_SIZE : QUEUE_SIZE;
 }
 
 static u32 probe_get_vq_align(struct vdpa_device *vdpa)
@@ -737,6 +738,8 @@ static int __init vdpa_probe_init(void)
 	if (!strcmp(mode, "maps")) {
 		probe_ops.dma_map = probe_dma_map;
 		probe_ops.dma_unmap = probe_dma_unmap;
+		probe_ops.suspend = NULL;
+		probe_ops.resume = NULL;
 	} else {
 		probe_ops.set_map = probe_set_map;
 	}
