@@ -39,8 +39,6 @@
 				 BIT_ULL(VIRTIO_F_RING_PACKED) | \
 				 BIT_ULL(VIRTIO_F_IN_ORDER) | \
 				 BIT_ULL(VIRTIO_F_ORDER_PLATFORM))
-/* without the second a device may reach memory that nobody mapped for it */
-#define FEATURES_NEEDED		(BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_F_ACCESS_PLATFORM))
 
 static struct virtio_pci_common_cfg __iomem *common(struct ifcvf *vf)
 {
@@ -87,7 +85,7 @@ int ifcvf_hw_negotiate(struct ifcvf *vf, u64 features)
 {
 	struct virtio_pci_common_cfg __iomem *cfg = common(vf);
 
-	if (features & ~vf->features_allowed || ~features & FEATURES_NEEDED)
+	if (features & ~vf->features_allowed || ~features & IFCVF_FEATURES_NEEDED)
 		return -EINVAL;
 	guard(mutex)(&vf->select);
 	iowrite32(0, &cfg->guest_feature_select);
@@ -341,7 +339,7 @@ int ifcvf_hw_init(struct ifcvf *vf)
 	if (err)
 		return err;
 	vf->features_offered = features_read(vf) & (FEATURES_OF_KIND | FEATURES_OF_RINGS);
-	if (~vf->features_offered & FEATURES_NEEDED) {
+	if (~vf->features_offered & IFCVF_FEATURES_NEEDED) {
 		pci_err(vf->pdev, "its memory accesses are not subject to the platform's IOMMU\n");
 		return -EOPNOTSUPP;
 	}

@@ -18,6 +18,12 @@
 
 #define IFCVF_NAME	"ifcvf"
 
+/* no more capabilities have room; a list that goes on is one that goes round */
+#define IFCVF_CAPS_MAX	48
+
+/* without the second a device may reach memory that nobody mapped for it */
+#define IFCVF_FEATURES_NEEDED	(BIT_ULL(VIRTIO_F_VERSION_1) | BIT_ULL(VIRTIO_F_ACCESS_PLATFORM))
+
 /* A structure of the function's, in a BAR that it lies in whole. */
 struct ifcvf_region {
 	u8 bar;
@@ -56,8 +62,10 @@ struct ifcvf {
 	struct ifcvf_region notify;
 	struct ifcvf_region config;
 	struct ifcvf_region lm;		/* at is NULL: it has none */
+	/* all of virtio's, those that are not used, too, but doorbells */
+	struct ifcvf_region structures[IFCVF_CAPS_MAX];
+	unsigned int nstructures;
 	/* not accessed */
-	struct ifcvf_region isr;
 	struct ifcvf_region msix_table;
 	struct ifcvf_region msix_pba;
 	u32 notify_step;

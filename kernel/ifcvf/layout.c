@@ -17,9 +17,6 @@
 #define LM_QUEUES	0x20
 #define LM_QUEUE_STEP	4
 
-/* no more capabilities have room; a list that goes on is one that goes round */
-#define CAPS_MAX	48
-
 /* what any of virtio's structures may be asked to be aligned to */
 #define STRUCTURE_ALIGN	4
 
@@ -73,13 +70,22 @@ static struct ifcvf_region *region_of(struct ifcvf *vf, u8 type, u32 *least)
 	case VIRTIO_PCI_CAP_DEVICE_CFG:
 		*least = 1;
 		return &vf->config;
-	case VIRTIO_PCI_CAP_ISR_CFG:
-		/* only kept out of a process's reach */
-		*least = 1;
-		return &vf->isr;
 	default:
 		return NULL;
 	}
+}
+
+/* Whatever the function may answer at: it is kept out of a process's reach. */
+static void cap_note(struct ifcvf *vf, const struct cap *cap)
+{
+	struct ifcvf_region *region = &vf->structures[vf->nstructures];
+
+	if (cap->type == VIRTIO_PCI_CAP_NOTIFY_CFG)
+		return;
+	region->bar = cap->bar;
+	region->offset = cap->offset;
+	region->length = cap->length;
+	vf->nstructures++;
 }
 
 static void cap_take(struct ifcvf *vf, int pos)
@@ -90,6 +96,7 @@ static void cap_take(struct ifcvf *vf, int pos)
 	int err;
 
 	err = cap_read(vf->pdev, pos, &cap);
+	cap_note(vf, &cap);
 	region = region_of(vf, cap.type, &least);
 	if (!region || region->length)
 		return;
@@ -157,14 +164,17 @@ static bool overlaps(const struct ifcvf_region *region, u8 bar, u64 offset, u64 
  * @offset: where the piece begins
  * @length: and how long it is
  *
- * Structures may overlap: where each of them lies is the function's word alone.
+ * Structures may overlap, and be several of a kind: where each of them lies is the
+ * function's word alone.
  */
 bool ifcvf_is_alone(const struct ifcvf *vf, u8 bar, u64 offset, u64 length)
 {
-	return !overlaps(&vf->common, bar, offset, length) &&
-	       !overlaps(&vf->isr, bar, offset, length) &&
-	       !overlaps(&vf->config, bar, offset, length) &&
-	       !overlaps(&vf->lm, bar, offset, length) &&
+	unsigned int i;
+
+	for (i = 0; i < vf->nstructures; i++)
+		if (overlaps(&vf->structures[i], bar, offset, length))
+			return false;
+	return !overlaps(&vf->lm, bar, offset, length) &&
 	       !overlaps(&vf->msix_table, bar, offset, length) &&
 	       !overlaps(&vf->msix_pba, bar, offset, length);
 }
@@ -200,7 +210,7 @@ int ifcvf_layout(struct ifcvf *vf)
 	int pos, n;
 
 	pos = pci_find_capability(pdev, PCI_CAP_ID_VNDR);
-	for (n = 0; pos && n < CAPS_MAX; n++) {
+	for (n = 0; pos && n < IFCVF_CAPS_MAX; n++) {
 		cap_take(vf, pos);
 		pos = pci_find_next_capability(pdev, pos, PCI_CAP_ID_VNDR);
 	}

@@ -31,7 +31,9 @@ static int features_choose(struct ifcvf *vf, const struct vdpa_dev_set_config *c
 	vf->features_allowed = vf->features_offered;
 	if (!(config->mask & BIT_ULL(VDPA_ATTR_DEV_FEATURES)))
 		return 0;
-	if (config->device_features & ~vf->features_offered)
+	/* a driver without what is needed would be refused, whoever it is */
+	if (config->device_features & ~vf->features_offered ||
+	    ~config->device_features & IFCVF_FEATURES_NEEDED)
 		return -EINVAL;
 	vf->features_allowed = config->device_features;
 	return 0;

@@ -119,8 +119,8 @@ static bool is_packed(struct ifcvf *vf)
 
 static bool is_start_packed(const struct vdpa_vq_state_packed *state)
 {
-	return state->last_avail_counter && !state->last_avail_idx &&
-	       state->last_used_counter && !state->last_used_idx;
+	/* DPDK 22.11 says only where the driver's half begins: all of the other is zero */
+	return state->last_avail_counter && !state->last_avail_idx && !state->last_used_idx;
 }
 
 /* Where a queue goes on is said to the live migration region. */

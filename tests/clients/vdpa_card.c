@@ -10,6 +10,7 @@
  *	frames	sent and received, rung by eventfd
  *	doorbell	the same, rung by a store to the card's own page
  *	no-doorbell	the card has no page for each queue: none is mapped
+ *	packed	where packed rings begin
  *	memory	what the card reaches: only what is mapped, as it is mapped
  *	ranges	what can be mapped, what is reserved, and what it is charged for
  *	faults	each allocation of a message fails in turn: nothing stays charged
@@ -287,6 +288,27 @@ static void suite_no_doorbell(const char *path)
 	user_close();
 }
 
+/* An index and a wrap counter for each end; DPDK leaves out the device's. */
+static void suite_packed(const char *path)
+{
+	struct vhost_vring_state base = { RX };
+
+	card_open(path);
+	negotiate(MODERN | 1ULL << VIRTIO_F_RING_PACKED);
+	base.num = 0x80008000;
+	ioctl_is("at the begin of both ends", VHOST_SET_VRING_BASE, &base, 0);
+	base.num = 0x8000;
+	ioctl_is("of one", VHOST_SET_VRING_BASE, &base, 0);
+	base.num = 0x80008001;
+	ioctl_is("elsewhere", VHOST_SET_VRING_BASE, &base, -EOPNOTSUPP);
+	base.num = 0x80018000;
+	ioctl_is("elsewhere at one end", VHOST_SET_VRING_BASE, &base, -EOPNOTSUPP);
+	base.num = 0;
+	ioctl_is("in its second round", VHOST_SET_VRING_BASE, &base, -EOPNOTSUPP);
+	set_status(0);
+	user_close();
+}
+
 /*
  * What is not mapped reads as something else, and what is written there goes nowhere: so
  * do real cards, and QEMU's. The frame on the wire is not ours.
@@ -507,7 +529,8 @@ static const struct {
 	void (*run)(const char *path);
 } suites[] = {
 	{ "asks", suite_asks }, { "frames", suite_frames }, { "doorbell", suite_doorbell },
-	{ "no-doorbell", suite_no_doorbell }, { "memory", suite_memory },
+	{ "no-doorbell", suite_no_doorbell }, { "packed", suite_packed },
+	{ "memory", suite_memory },
 	{ "ranges", suite_ranges }, { "faults", suite_faults },
 	{ "removed", suite_removed }, { "stays", suite_stays },
 };

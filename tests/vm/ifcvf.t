@@ -49,6 +49,8 @@ is "none without a device" "$(ifcvf_vectors "$card")" 0
 some=0x300000020
 like "no features that it lacks" \
 	"$(tests/lib/vdpa_nl.py add bus=pci mgmtdev="$card" name=some features=$((some | 8)))" '^Invalid.*features 0x8 are not supported'
+nok "nor too few for any driver: no VERSION_1, no ACCESS_PLATFORM" \
+	tests/lib/vdpa_nl.py add bus=pci mgmtdev="$card" name=some features=0x20
 ok "fewer than it has" tests/lib/vdpa_nl.py add bus=pci mgmtdev="$card" name=some features=$some
 is "are those" "$(vdpa -j dev config show some | jq -r '.config.some.mac')" 52:54:00:00:00:11
 vdpa dev del some
@@ -159,6 +161,7 @@ vdpa dev del card
 
 process_card "$shared"
 suite "shared page" no-doorbell
+suite "packed rings" packed
 vdpa dev del card
 is "the kernel can have it again: no page stays pinned" "$(pins_left)" "$before"
 kernel_card "after processes" "$card"
