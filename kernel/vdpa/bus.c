@@ -49,7 +49,7 @@ static int bus_probe(struct device *dev)
 	/* virtio's rings are anywhere in memory */
 	dev->dma_mask = &dev->coherent_dma_mask;
 	err = dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64));
-	if (!err && vdpa_least_queue_size(vdev) > vdev->config->get_vq_num_max(vdev))
+	if (!err && vdpa_least_queue_size(vdev) > vdpa_greatest_queue_size(vdev))
 		err = -EINVAL;
 	if (!err && drv->probe)
 		err = drv->probe(vdev);
@@ -357,7 +357,7 @@ void vdpa_get_config(struct vdpa_device *vdev, unsigned int offset,
 		up_read(&vdev->cf_lock);
 		down_write(&vdev->cf_lock);
 		if (!vdev->features_valid)
-			vdpa_set_features_unlocked(vdev, 0);
+			vdpa_negotiate_none(vdev);
 		downgrade_write(&vdev->cf_lock);
 	}
 	vdpa_config_read(vdev, offset, buf, len);

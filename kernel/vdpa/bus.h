@@ -23,8 +23,10 @@ void vdpa_config_read(struct vdpa_device *vdev, unsigned int offset, void *buf,
 		      unsigned int len);
 void vdpa_config_write(struct vdpa_device *vdev, unsigned int offset,
 		       const void *buf, unsigned int len);
+void vdpa_negotiate_none(struct vdpa_device *vdev);
 
 u16 vdpa_least_queue_size(struct vdpa_device *vdev);
+u16 vdpa_greatest_queue_size(struct vdpa_device *vdev);
 
 void vdpa_note_added(const struct vdpa_device *vdev);
 void vdpa_note_removed(const struct vdpa_device *vdev);

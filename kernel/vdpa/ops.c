@@ -46,6 +46,20 @@ u16 vdpa_least_queue_size(struct vdpa_device *vdev)
 	return vdev->config->get_vq_num_min ? vdpa_ask(vdev, get_vq_num_min) : 1;
 }
 
+void vdpa_negotiate_none(struct vdpa_device *vdev)
+{
+	u64 since = vdpa_op_begin();
+	int err = vdpa_set_features_unlocked(vdev, 0);
+
+	vdpa_op_end(vdev, VDPA_OP_set_driver_features, err, since);
+	trace_vdpa_features(vdev, 0, err);
+}
+
+u16 vdpa_greatest_queue_size(struct vdpa_device *vdev)
+{
+	return vdpa_ask(vdev, get_vq_num_max);
+}
+
 void vdpa_status_write(struct vdpa_device *vdev, u8 status)
 {
 	vdpa_tell(vdev, set_status, status);

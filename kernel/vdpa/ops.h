@@ -47,6 +47,17 @@ static inline s64 vdpa_op_result(s64 result, bool can_fail)
 	ask_result;								\
 })
 
+/* vdpa_fetch: one whose answer is no number, and cannot be an error */
+#define vdpa_fetch(vdev, method, ...)						\
+({										\
+	struct vdpa_device *fetch_vdev = (vdev);				\
+	u64 fetch_since = vdpa_op_begin();					\
+	__auto_type fetch_result = fetch_vdev->config->method(fetch_vdev, ##__VA_ARGS__); \
+										\
+	vdpa_op_end(fetch_vdev, VDPA_OP_##method, 0, fetch_since);		\
+	fetch_result;								\
+})
+
 /* vdpa_tell: a call without an answer */
 #define vdpa_tell(vdev, method, ...)						\
 ({										\

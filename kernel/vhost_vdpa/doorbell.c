@@ -24,7 +24,7 @@ static int doorbell_find(struct vhost_vdpa *v, unsigned long index,
 		return -EOPNOTSUPP;
 	if (index >= v->nvqs)
 		return -EINVAL;
-	*area = vdev->config->get_vq_notification(vdev, array_index_nospec(index, v->nvqs));
+	*area = vdpa_fetch(vdev, get_vq_notification, array_index_nospec(index, v->nvqs));
 	/* Whoever may ring it must not reach what lies beside it. */
 	if (!PAGE_ALIGNED(area->addr))
 		return -EINVAL;

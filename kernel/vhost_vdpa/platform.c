@@ -21,7 +21,7 @@ static struct vdpa_iova_range usable_range(struct vhost_vdpa *v)
 	struct vdpa_iova_range range = { .last = U64_MAX };
 
 	if (v->vdev->config->get_iova_range)
-		range = v->vdev->config->get_iova_range(v->vdev);
+		range = vdpa_fetch(v->vdev, get_iova_range);
 	if (platform && platform->force_aperture) {
 		range.first = max_t(u64, range.first, platform->aperture_start);
 		range.last = min_t(u64, range.last, platform->aperture_end);

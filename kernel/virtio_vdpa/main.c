@@ -139,7 +139,7 @@ static struct virtqueue *queue_create(struct virtio_device *virtio, u16 index,
 	if (ops->get_vq_num_min)
 		least = vdpa_ask(vdev, get_vq_num_min);
 	if (ops->get_vq_dma_dev)
-		dma_dev = ops->get_vq_dma_dev(vdev, index);
+		dma_dev = vdpa_fetch(vdev, get_vq_dma_dev, index);
 	if (!most)
 		return ERR_PTR(-ENOENT);
 	vq = vring_create_virtqueue_dma(index, most, vdpa_ask(vdev, get_vq_align), virtio, true,
@@ -263,7 +263,7 @@ static const struct cpumask *transport_get_vq_affinity(struct virtio_device *vir
 {
 	struct vdpa_device *vdev = to_vdpa(virtio);
 
-	return vdev->config->get_vq_affinity ? vdev->config->get_vq_affinity(vdev, index) : NULL;
+	return vdev->config->get_vq_affinity ? vdpa_fetch(vdev, get_vq_affinity, index) : NULL;
 }
 
 static const struct virtio_config_ops transport = {
