@@ -21,6 +21,7 @@
 #include <linux/init.h>
 #include <linux/io.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/pagemap.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
@@ -120,11 +121,11 @@ static __always_inline void pass_end(struct pass *pass)
 /* The lock is released. Is the user memory there now that was not? */
 static noinline bool pass_fault_in(struct pass *pass, ssize_t *ret)
 {
-	size_t left;
+	size_t left = pass->fault_len;
 
 	*ret = -EFAULT;
 	if (pass->faults++ == FAULTS_MAX)
-		return false;
+		goto gone;
 	/*
 	 * What is there may be somebody else's by now, or be read by the other side at
 	 * this moment: nothing is written to fault it in, as fault_in_writeable() does.
@@ -134,7 +135,14 @@ static noinline bool pass_fault_in(struct pass *pass, ssize_t *ret)
 	else
 		left = fault_in_readable(pass->fault, pass->fault_len);
 	cond_resched();
-	return left < pass->fault_len;
+	if (left < pass->fault_len)
+		return true;
+gone:
+	/* unless it is only that nobody waits for it any more */
+	if (!fatal_signal_pending(current))
+		ring_bad(pass->vrh, "memory that is not there, at", (uintptr_t)pass->fault,
+			 -EFAULT);
+	return false;
 }
 
 /* What is to be done again may succeed then; otherwise *@ret is final. */
@@ -183,7 +191,9 @@ static __always_inline int reach_as(struct pass *pass, enum role role, u64 iova,
 		if (err)
 			return err;
 	}
+	/* where it lies is the other side's word, and the check may be guessed past */
 	off = iova - window->start;
+	off &= array_index_mask_nospec(off, window->span + 1);
 	room = window->span - off;
 	if (unlikely(*len - 1 > room))
 		*len = room + 1;
@@ -330,14 +340,18 @@ static __always_inline int iotlb_get_desc(void *ctx, const struct vring_desc *fr
 	/* the others of a chain are close to its first */
 	if (pass->descs_good && likely(off <= window->span - (sizeof(*desc) - 1))) {
 		trace_vhost_iotlb_hit(pass->vrh->iotlb, (uintptr_t)from, len, VHOST_MAP_RO);
+		off &= array_index_mask_nospec(off, window->span - (sizeof(*desc) - 2));
 		base = phys_to_virt(window->addr + off);
 	} else {
 		/* whatever comes of it may be less than a descriptor */
 		pass->descs_good = false;
+		if (pass->vrh->use_va)
+			return copy_pieces(pass, ROLE_DESC, (uintptr_t)from, desc, sizeof(*desc),
+					   false);
 		err = reach(pass, ROLE_DESC, (uintptr_t)from, &len, &base);
 		if (unlikely(err))
 			return err;
-		if (unlikely(len != sizeof(*desc) || pass->vrh->use_va))
+		if (unlikely(len != sizeof(*desc)))
 			return copy_pieces(pass, ROLE_DESC, (uintptr_t)from, desc, sizeof(*desc),
 					   false);
 		pass->descs_good = true;
@@ -354,11 +368,15 @@ static __always_inline int iotlb_put_used(void *ctx, struct vring_used_elem *to,
 	size_t len = num * sizeof(*to);
 	struct pass *pass = ctx;
 	void *base;
-	int err = reach(pass, ROLE_USED, (uintptr_t)to, &len, &base);
+	int err;
 
+	if (pass->vrh->use_va)
+		return copy_pieces(pass, ROLE_USED, (uintptr_t)to, (void *)used,
+				   num * sizeof(*to), true);
+	err = reach(pass, ROLE_USED, (uintptr_t)to, &len, &base);
 	if (unlikely(err))
 		return err;
-	if (unlikely(len != num * sizeof(*to) || pass->vrh->use_va))
+	if (unlikely(len != num * sizeof(*to)))
 		return copy_pieces(pass, ROLE_USED, (uintptr_t)to, (void *)used,
 				   num * sizeof(*to), true);
 	memcpy(base, used, num * sizeof(*to));

@@ -25,6 +25,7 @@ mkdir "$trace"
 echo 40000 >"$trace/buffer_size_kb"
 echo 1 >"$trace/events/vhost_iotlb/vhost_iotlb_miss/enable"
 echo 1 >"$trace/events/vhost_iotlb/vhost_iotlb_denied/enable"
+echo 1 >"$trace/events/vringh/vringh_bad/enable"
 # what is injected on purpose is no report
 can_fail || :
 
@@ -45,6 +46,8 @@ for ((i = 0; i < ${#want[@]}; i += 2)); do
 	   "$(grep -c " vhost_iotlb_${want[i]}: " "$trace/trace")" "${want[i + 1]}"
 done
 is "both kinds were looked at" "${#want[@]}" 4
+is "events: memory that is not there: of a chain, a table, and none of the user's" \
+   "$(grep -c 'vringh_bad: .* memory that is not there, at 0x.* error -14' "$trace/trace")" 3
 
 echo 0 >"$trace/tracing_on"
 probe fuzz=1

@@ -11,7 +11,9 @@
  * known only to the caller, for whom "nothing is mapped here" may be good news. Who
  * looks up to translate says so himself, by miss, denied and hit: once for each run of
  * addresses that he wants, of which @iova is the first that is in question and @len how
- * many there are from there; @perm is what he wants to do there.
+ * many there are from there; @perm is what he wants to do there. What has to be looked up
+ * again, since its memory had to be fetched, a chain was longer than expected, or a descriptor
+ * lies across maps, is said again.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM vhost_iotlb

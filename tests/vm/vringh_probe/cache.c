@@ -8,8 +8,10 @@
 #include <linux/io.h>
 #include <linux/mman.h>
 #include <linux/slab.h>
+#include <linux/tracepoint.h>
 #include <linux/uaccess.h>
 #include <linux/vhost_iotlb.h>
+#include <trace/events/vhost_iotlb.h>
 #include <uapi/linux/virtio_ring.h>
 
 #include "probe.h"
@@ -92,6 +94,29 @@ static void number_pages(void)
 
 	for (page = DATA_PAGE; page < PAGES; page++)
 		*(u64 *)(memory + page * PAGE_SIZE + 64) = page;
+}
+
+static unsigned int hits;
+
+static void count_hit(void *data, const struct vhost_iotlb *of, u64 iova, u64 len,
+		      unsigned int perm)
+{
+	hits += of == table;
+}
+
+/* Of the ring: index, entry, descriptor, used element, its index; and the data. */
+static void test_hits(struct ring *r, const char *name)
+{
+	bool ok;
+
+	/* once before: all of it is there then */
+	ok = read_page(r, PAGE(0)) == PAGE(0) && !complete_one(r, 1, 0);
+	hits = 0;
+	ok &= !register_trace_vhost_iotlb_hit(count_hit, NULL);
+	ok &= read_page(r, PAGE(0)) == PAGE(0) && !complete_one(r, 1, 0);
+	unregister_trace_vhost_iotlb_hit(count_hit, NULL);
+	tracepoint_synchronize_unregister();
+	tap(ok && hits == 6, "%s: a descriptor of 8 bytes is translated six times: %u", name, hits);
 }
 
 static void test_stale(struct ring *r, const char *name)
@@ -304,6 +329,7 @@ void test_cache(enum kind kind)
 	test_short(&r, name);
 	if (kind == IOTLB_VA)
 		test_absent(&r, name);
+	test_hits(&r, name);
 	ring_cleanup(&r);
 	__free_pages(row, 2);
 }
