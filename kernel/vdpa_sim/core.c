@@ -318,22 +318,15 @@ static u8 sim_get_status(struct vdpa_device *vdpa)
 	return READ_ONCE(vdpa_to_sim(vdpa)->status);
 }
 
-static int sim_start_identity(struct vdpasim *sim)
-{
-	int err = vdpasim_iommu_identity(sim);
-
-	sim_set_tables(sim);
-	return err;
-}
-
 static void sim_set_status(struct vdpa_device *vdpa, u8 status)
 {
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
 
 	guard(vdpasim)(sim);
-	if ((status & ~sim->status & VIRTIO_CONFIG_S_DRIVER_OK) && vdpasim_serves_kernel(sim) &&
-	    sim_start_identity(sim))
-		status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	if ((status & ~sim->status & VIRTIO_CONFIG_S_DRIVER_OK) && vdpasim_serves_kernel(sim)) {
+		vdpasim_iommu_identity(sim);
+		sim_set_tables(sim);
+	}
 	/* only a reset takes that away */
 	WRITE_ONCE(sim->status, status | (sim->status & VIRTIO_CONFIG_S_NEEDS_RESET));
 	/* for what was marked before */

@@ -12,6 +12,7 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <trace/events/vdpa_sim.h>
+#include <vhost_iotlb/map.h>
 #include <vhost_iotlb/window.h>
 
 #include "vdpa_sim.h"
@@ -33,28 +34,46 @@ static unsigned int table_limit(const struct vdpasim *sim)
 	return max_iotlb_entries;
 }
 
+/* All that is memory, or can be: more may be plugged in while a driver has the device. */
+static struct vhost_iotlb_map *map_of_all(void)
+{
+	struct vhost_iotlb_map *map = kzalloc(sizeof(*map), GFP_KERNEL);
+
+	if (map) {
+		map->last = BIT_ULL(MAX_PHYSMEM_BITS) - 1;
+		map->perm = VHOST_MAP_RW;
+	}
+	return map;
+}
+
 int vdpasim_iommu_init(struct vdpasim *sim)
 {
 	unsigned int asid;
+	int err = 0;
 
-	/* an identity map may need two */
-	if (max_iotlb_entries < 2)
+	if (max_iotlb_entries < 1)
 		return -EINVAL;
 	spin_lock_init(&sim->iommu_lock);
 	sim->as = kcalloc(sim->attr.nas, sizeof(*sim->as), GFP_KERNEL);
 	if (!sim->as)
 		return -ENOMEM;
-	for (asid = 0; asid < sim->attr.nas; asid++)
+	for (asid = 0; asid < sim->attr.nas; asid++) {
 		vhost_iotlb_init(&sim->as[asid].table, table_limit(sim), 0);
-	return 0;
+		sim->as[asid].whole = map_of_all();
+		if (!sim->as[asid].whole)
+			err = -ENOMEM;
+	}
+	return err;
 }
 
 void vdpasim_iommu_free(struct vdpasim *sim)
 {
 	unsigned int asid;
 
-	for (asid = 0; sim->as && asid < sim->attr.nas; asid++)
+	for (asid = 0; sim->as && asid < sim->attr.nas; asid++) {
 		vhost_iotlb_reset(&sim->as[asid].table);
+		kfree(sim->as[asid].whole);
+	}
 	kfree(sim->as);
 }
 
@@ -68,10 +87,18 @@ static void say(struct vdpasim *sim, unsigned int asid, int err)
 /* @new takes the place of what is mapped, which is freed where sleeping is allowed. */
 static void replace(struct vdpasim *sim, unsigned int asid, struct vhost_iotlb *new, bool identity)
 {
+	struct vdpasim_as *as = &sim->as[asid];
+	bool was_identity = as->identity;
+
 	spin_lock(&sim->iommu_lock);
-	vhost_iotlb_swap(&sim->as[asid].table, new);
-	WRITE_ONCE(sim->as[asid].identity, identity);
+	vhost_iotlb_swap(&as->table, new);
+	WRITE_ONCE(as->identity, identity);
 	spin_unlock(&sim->iommu_lock);
+	if (was_identity) {
+		/* for the next driver */
+		as->whole = list_first_entry(&new->list, struct vhost_iotlb_map, link);
+		list_del(&as->whole->link);
+	}
 	vhost_iotlb_discard(new);
 }
 
@@ -84,23 +111,21 @@ static void clear(struct vdpasim *sim, unsigned int asid)
 	say(sim, asid, 0);
 }
 
-/* All that is memory, or can be: more may be plugged in while a driver has the device. */
-int vdpasim_iommu_identity(struct vdpasim *sim)
+/* A driver that starts the device cannot be told of an error, and waits for it for ever. */
+void vdpasim_iommu_identity(struct vdpasim *sim)
 {
 	struct vhost_iotlb whole;
 	unsigned int asid;
-	int err;
 
 	for (asid = 0; asid < sim->attr.nas; asid++) {
+		if (sim->as[asid].identity)
+			continue;
 		vhost_iotlb_init(&whole, 1, 0);
-		err = vhost_iotlb_add_range(&whole, 0, BIT_ULL(MAX_PHYSMEM_BITS) - 1, 0,
-					    VHOST_MAP_RW);
-		if (err)
-			return err;
+		WARN_ON_ONCE(vhost_iotlb_insert(&whole, sim->as[asid].whole));
+		sim->as[asid].whole = NULL;
 		replace(sim, asid, &whole, true);
 		say(sim, asid, 0);
 	}
-	return 0;
 }
 
 void vdpasim_iommu_reset(struct vdpasim *sim, bool all)

@@ -100,6 +100,8 @@ struct vdpasim_dev_attr {
 struct vdpasim_as {
 	struct vhost_iotlb table;
 	bool identity;
+	/* the map of all memory while it is not in the table: that a driver starts must not fail */
+	struct vhost_iotlb_map *whole;
 };
 
 struct vdpasim {
@@ -207,7 +209,7 @@ void vdpasim_notify(struct vdpasim_virtqueue *vq);
 /* iommu.c */
 int vdpasim_iommu_init(struct vdpasim *sim);
 void vdpasim_iommu_free(struct vdpasim *sim);
-int vdpasim_iommu_identity(struct vdpasim *sim);
+void vdpasim_iommu_identity(struct vdpasim *sim);
 void vdpasim_iommu_reset(struct vdpasim *sim, bool all);
 int vdpasim_set_map(struct vdpa_device *vdpa, unsigned int asid, struct vhost_iotlb *iotlb);
 int vdpasim_dma_map(struct vdpa_device *vdpa, unsigned int asid, u64 iova, u64 size, u64 pa,
