@@ -5,41 +5,24 @@
 # Our vhost_vdpa, driven by processes, on a device that says how it is treated.
 . "${0%/*}/../tap.sh"
 . "${0%/*}/../lib/vdpa_node.sh"
+# shellcheck source=tests/lib/vdpa_probe.sh
+. "${0%/*}/../lib/vdpa_probe.sh"
 . "${0%/*}/../lib/failslab.sh"
 # shellcheck source=tests/lib/pci.sh
 . "${0%/*}/../lib/pci.sh"
 
-probe=build/testmod/$(uname -r)/tests-vm-vdpa_probe/vdpa_probe.ko
-client=build/clients/vhost_vdpa
-parameters=/sys/module/vdpa_probe/parameters
 trace=/sys/kernel/tracing/instances/vhost_vdpa_test
 
 # shellcheck disable=SC2317 # by trap
 cleanup() {
 	exec 7>&- || :
-	rmmod vdpa_probe 2>/dev/null || :
 	rmdir "$trace" 2>/dev/null || :
-	modprobe -qr vhost_vdpa vdpa 2>/dev/null || :
+	probe_stop
 	rm -rf "$TAP_TMP"
 }
 trap cleanup EXIT
 
-# who would take our devices
-modprobe -qr virtio_vdpa
-modprobe vhost_vdpa || bail_out "no vhost_vdpa"
-modprobe irqbypass
-like "vhost_vdpa is ours" "$(cat /sys/module/vhost_vdpa/taint)" O
-like "on vhost.ko, which is ours" "$(cat /sys/module/vhost/taint)" O
-
-# device MODE: a new one, /dev/$node
-device() {
-	[ ! -d /sys/module/vdpa_probe ] || rmmod vdpa_probe || fail "the last device goes"
-	insmod "$probe" mode="$1" || bail_out "no device"
-	vdpa dev add name probe mgmtdev vdpa_probe mac 02:00:00:00:00:01 mtu 1400 ||
-		bail_out "no device"
-	node=$(vdpa_node probe) || bail_out "no node"
-}
-parameter() { cat "$parameters/$1"; }
+probe_start
 
 suite() {	# NAME SUITE ARGUMENT...
 	"$client" "$node" "${@:2}" >"$TAP_TMP/out" 2>"$TAP_TMP/err" || diag "$(cat "$TAP_TMP/err")"
@@ -142,29 +125,6 @@ nok "one process at a time" "$client" "$node" exact
 ok "deleted while it is busy" timeout 20 vdpa dev del probe
 ok "the process is still there" kill -KILL $busy
 wait $busy 2>/dev/null || :
-
-# killed at any point, two hundred times in all if there is time for it
-kills=12
-[ -z "${MIGSCOPE_LONG-}" ] || kills=100
-for mode in tables maps; do
-	device $mode
-	left=0
-	for ((i = 1; i <= kills; i++)); do
-		"$client" "$node" busy $((i * 7919)) >"$TAP_TMP/out" &
-		busy=$!
-		while ! grep -q busy "$TAP_TMP/out" && kill -0 $busy; do sleep 0.05; done
-		sleep "0.0$((i * 37 % 10))"
-		kill -KILL $busy
-		wait $busy 2>/dev/null || :
-		# the next open() waits until the file of the last one is released
-		"$client" "$node" exact >"$TAP_TMP/out" 2>&1 || diag "$(cat "$TAP_TMP/out")"
-		[ "$(parameter entries)" = 0 ] || left=$((left + 1))
-		[ "$(tail -n 1 "$TAP_TMP/out")" = end ] || left=$((left + 1))
-	done
-	is "killed, $mode: the next one finds a device without memory" $left 0
-	is "killed, $mode: none was let go before the device forgot it" "$(parameter unpinned)" 0
-	none_stays "killed, $mode"
-done
 
 rmmod vdpa_probe
 ok "our modules can go" modprobe -r vhost_vdpa

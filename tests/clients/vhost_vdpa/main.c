@@ -4,7 +4,7 @@
  *
  * DEVICE is /dev/vhost-vdpa-N of a device made by the module vdpa_probe, which says
  * in its parameters what came to it. Prints TAP lines; what they mean is for
- * tests/vm/vhost_vdpa.t. Suites:
+ * tests/vm/vhost_vdpa*.t. Suites:
  *
  *	ioctls		everything that can be asked and set, and what is refused
  *	unsuspended	where a device stood that cannot be made to stand still
