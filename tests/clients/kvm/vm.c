@@ -41,7 +41,7 @@ struct mailbox {
 };
 
 asm(".pushsection .rodata\n"
-    ".globl guest_code, guest_code_end\n"
+    ".globl guest_code, guest_copy, guest_input_down, guest_code_end\n"
     "guest_code:\n"
     ".code64\n"
     "1:	movq	(%rsi), %rcx\n"
@@ -58,10 +58,20 @@ asm(".pushsection .rodata\n"
     "	jnz	2b\n"
     "	outb	%al, $0xb2\n"
     "	jmp	1b\n"
+    "guest_copy:\n"
+    "	rep movsl\n"
+    "	outb	%al, $0xb2\n"
+    "	jmp	guest_copy\n"
+    "guest_input_down:\n"
+    "	std\n"
+    "	rep insl\n"
+    "	cld\n"
+    "	outb	%al, $0xb2\n"
+    "	jmp	guest_input_down\n"
     "guest_code_end:\n"
     ".popsection\n");
 
-extern const char guest_code[], guest_code_end[];
+extern const char guest_code[], guest_copy[], guest_input_down[], guest_code_end[];
 
 void die(const char *fmt, ...)
 {
@@ -245,6 +255,9 @@ void vm_create(struct vm *vm, const struct vm_opts *o)
 		XIOCTL(vm->fd, KVM_ENABLE_CAP, &cap);
 	}
 
+	if (o->irqchip)
+		XIOCTL(vm->fd, KVM_CREATE_IRQCHIP, 0);
+
 	vm->tables = SYS_PD + gibs + o->vcpus * box;
 	vm->sys_pages = vm->tables + o->tables;
 	vm->sys = map_pages(vm->sys_pages);
@@ -320,22 +333,46 @@ void vcpu_load(struct vcpu *v, const u64 *addr, u64 n, u64 reps)
 	v->value += n * reps;
 }
 
+static void load_string(struct vcpu *v, const char *code, u64 from, u64 to, u64 n)
+{
+	struct kvm_regs regs;
+
+	XIOCTL(v->fd, KVM_GET_REGS, &regs);
+	regs.rip = sys_gpa(SYS_CODE) + (code - guest_code);
+	regs.rsi = regs.rdx = from;
+	regs.rdi = to;
+	regs.rcx = n;
+	XIOCTL(v->fd, KVM_SET_REGS, &regs);
+}
+
+void vcpu_load_copy(struct vcpu *v, u64 from, u64 to, u64 n)
+{
+	load_string(v, guest_copy, from, to, n);
+}
+
+void vcpu_load_input_down(struct vcpu *v, u64 port, u64 to, u64 n)
+{
+	load_string(v, guest_input_down, port, to, n);
+}
+
 enum ran vcpu_run(struct vcpu *v)
 {
-	if (ioctl(v->fd, KVM_RUN, NULL)) {
-		if (errno == EINTR || errno == EAGAIN)
-			return RAN_INTR;
-		die("KVM_RUN of vcpu %u", v->id);
-	}
-	switch (v->run->exit_reason) {
-	case KVM_EXIT_IO:
-		if (v->run->io.port == DONE_PORT)
-			return RAN_DONE;
-		break;
-	case KVM_EXIT_DIRTY_RING_FULL:
-		v->full_exits++;
-		return RAN_FULL;
-	}
+	do {
+		if (ioctl(v->fd, KVM_RUN, NULL)) {
+			if (errno == EINTR || errno == EAGAIN)
+				return RAN_INTR;
+			die("KVM_RUN of vcpu %u", v->id);
+		}
+		switch (v->run->exit_reason) {
+		case KVM_EXIT_IO:
+			if (v->run->io.port == DONE_PORT)
+				return RAN_DONE;
+			break;
+		case KVM_EXIT_DIRTY_RING_FULL:
+			v->full_exits++;
+			return RAN_FULL;
+		}
+	} while (v->serve && v->serve(v));
 	errno = 0;
 	die("vcpu %u left with reason %u", v->id, v->run->exit_reason);
 }

@@ -48,6 +48,7 @@ struct vcpu {
 	u64 full_exits;
 	u64 value;		/* what the next write writes */
 	struct mailbox *mailbox;
+	bool (*serve)(struct vcpu *v);	/* other exits; false: not this one */
 	pthread_t thread;
 };
 
@@ -69,6 +70,7 @@ struct vm_opts {
 	u32 smm_vcpus;		/* the last so many run in address space 1 */
 	u64 list_max;
 	bool manual;		/* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, bit 0 */
+	bool irqchip;		/* in the kernel, and the local APICs */
 	u64 gibs;		/* of guest addresses above 4 GiB, default 4 */
 	u32 tables;		/* so many times 2 MiB from AREA_GPA on are mapped page by page */
 };
@@ -86,6 +88,13 @@ u64 vm_entry_value(u64 page, bool writable);
 
 /* The guest writes @reps times to each of @addr, then leaves. */
 void vcpu_load(struct vcpu *v, const u64 *addr, u64 n, u64 reps);
+
+/*
+ * Instead, once: @n times 4 bytes, with a string instruction.  KVM has to emulate it if it is
+ * no memory that they come from.
+ */
+void vcpu_load_copy(struct vcpu *v, u64 from, u64 to, u64 n);
+void vcpu_load_input_down(struct vcpu *v, u64 port, u64 to, u64 n);
 
 enum ran { RAN_DONE, RAN_FULL, RAN_INTR };
 enum ran vcpu_run(struct vcpu *v);
