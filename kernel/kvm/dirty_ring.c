@@ -274,8 +274,10 @@ bool kvm_dirty_ring_is_soft_full(struct kvm_dirty_ring *ring)
 
 /*
  * A push that finds no room.  The vCPU is not run once the soft limit is
- * reached, and whoever maps guest memory in bulk looks at it, too, or maps it
- * read-only.  So this takes a user space that makes KVM write guest memory on
+ * reached, whoever maps guest memory in bulk looks at it, too, or maps it
+ * read-only, and what the vCPU has emulated for it is left before it has
+ * written twenty times more: a string instruction pushes a page as often as it
+ * writes to it.  So this takes a user space that makes KVM write guest memory on
  * its behalf, over and over, and never harvests: it can, so it is nothing to
  * warn about, but it is counted.  To overwrite an entry would lose a page just
  * as well, and put the indices of user space and kernel out of step for good.

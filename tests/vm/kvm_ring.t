@@ -62,5 +62,6 @@ exact "shadow paging: dense windows" -p dense -n 1000
 exact "shadow paging: both address spaces" -v 2 -S 1 -a 2 -p random
 exact "shadow paging: slots aligned to nothing" -p edge -m 37 -a 2
 ok "shadow paging: page tables that change" timeout 120 "$kvm_clients/ring_api" protect
+ok "shadow paging: strings that are emulated" timeout 120 "$kvm_clients/ring_api" strings
 kvm_stop
 done_testing

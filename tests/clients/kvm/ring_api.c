@@ -557,6 +557,7 @@ int main(int argc, char **argv)
 		{ "exclusive", test_exclusive },
 		{ "protect", test_protect },
 		{ "pre_fault", test_pre_fault },
+		{ "strings", test_strings },
 		{ "soft_limit", test_soft_limit },
 		{ "slots", test_slots },
 		{ "crafted", test_crafted },

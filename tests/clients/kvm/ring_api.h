@@ -23,6 +23,7 @@ void write_pages(struct vcpu *v, struct area *a, u64 from, u64 n);
 /* ring_pages.c */
 void test_protect(void);
 void test_pre_fault(void);
+void test_strings(void);
 void test_flush(void);
 void test_tables(void);
 void test_epochs(void);

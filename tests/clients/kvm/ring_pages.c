@@ -34,8 +34,8 @@ static void note(void *arg, struct vcpu *v, u32 slot, u64 offset)
 {
 	struct area *a = arg;
 
-	(void)v; (void)slot;
-	if (offset < a->pages)
+	(void)v;
+	if (slot == a->slot && offset < a->pages)
 		bit_set(a->got, offset);
 }
 
@@ -153,6 +153,119 @@ void test_pre_fault(void)
 	write_pages(v, a, 0, a->pages);
 	OK(vcpu_run(v) == RAN_FULL && error_of(ioctl(v->fd, KVM_PRE_FAULT_MEMORY, &range)) == EAGAIN,
 	   "pre-fault: not while the ring is full");
+	vm_destroy(&vm);
+}
+
+#define LAPIC_GPA	0xfee00000ULL
+#define HOLE_GPA	0xd0000000ULL
+#define INPUT_PORT	0x1230
+
+/* Where what is no memory is read, the next number is found. */
+static u32 numbers;
+
+static bool serve_numbers(struct vcpu *v)
+{
+	struct kvm_run *run = v->run;
+	u32 *data, n;
+
+	if (run->exit_reason == KVM_EXIT_MMIO && !run->mmio.is_write && run->mmio.len == 4) {
+		data = (u32 *)run->mmio.data;
+		n = 1;
+	} else if (run->exit_reason == KVM_EXIT_IO && run->io.port == INPUT_PORT) {
+		data = (u32 *)((char *)run + run->io.data_offset);
+		n = run->io.count;
+	} else {
+		return false;
+	}
+	while (n--)
+		*data++ = ++numbers;
+	return true;
+}
+
+/* Leaves the ring such that it takes one more page to stop the vCPU. */
+static struct area *nearly_full(struct vm *vm, bool irqchip)
+{
+	const struct vm_opts o = { .ring_size = 256, .vcpus = 1, .irqchip = irqchip };
+	struct area *a;
+
+	vm_create(vm, &o);
+	vm_add_area(vm, 2, AREA_GPA + 1024 * PAGE, 256);
+	a = vm_add_area(vm, 1, AREA_GPA, 4);
+	write_pages(&vm->vcpu[0], &vm->area[0], 0, 256 - RSVD_ENTRIES - 1);
+	vcpu_run(&vm->vcpu[0]);
+	numbers = 0;
+	vm->vcpu[0].serve = serve_numbers;
+	return a;
+}
+
+/* The instruction that is loaded writes its second page after more than the ring has room for. */
+static void both_are_dirty(struct vcpu *v, struct area *a, const char *what)
+{
+	u64 pushes = 0;
+
+	while (vcpu_run(v) != RAN_DONE)
+		harvest_all(v, a);
+	harvest_all(v, a);
+	OK(bit_test(a->got, 1) && bit_test(a->got, 2), "%s: both pages are dirty", what);
+	none_is_lost(v, what);
+	vcpu_stat(v, "dirty_ring_pushes", &pushes);
+	OK(pushes > 256, "%s: %llu pushes are more than the ring has entries", what, (unsigned long long)pushes);
+}
+
+/* @step 1 or -1: up or down from @at on are the numbers, and nothing else. */
+static bool numbered(const struct area *a, u64 at, int step, u64 n)
+{
+	const u32 *mem = (const u32 *)a->mem, *first = mem + at / 4;
+	u64 others = 0;
+
+	for (u64 i = 0; i < a->pages * PAGE / 4; i++)
+		others += mem[i] != 0;
+	for (u64 i = 0; i < n; i++)
+		if (first[(long)i * step] != i + 1)
+			return false;
+	return others == n && numbers == n;
+}
+
+/* By its registers that do not change; what is between two of them is nothing to read. */
+static bool is_lapic(struct vcpu *v, const char *mem)
+{
+	static const u32 regs[] = { 0x20, 0x30, 0xd0, 0xe0, 0xf0 };
+	struct kvm_lapic_state state;
+	bool same = true;
+
+	XIOCTL(v->fd, KVM_GET_LAPIC, &state);
+	for (size_t i = 0; i < sizeof(regs) / sizeof(*regs); i++)
+		same &= !memcmp(mem + regs[i], state.regs + regs[i], 4);
+	return same && *(const u32 *)(mem + 0x30);
+}
+
+/*
+ * A string instruction that KVM emulates writes page after page, and each write takes an entry,
+ * of the same page, too: it has to be left in the middle.
+ */
+void test_strings(void)
+{
+	static struct vm vm;
+	struct vcpu *v = &vm.vcpu[0];
+	struct area *a;
+
+	a = nearly_full(&vm, true);
+	vcpu_load_copy(v, LAPIC_GPA, a->gpa + 0x1800, 1024);
+	both_are_dirty(v, a, "strings: from a device in the kernel");
+	OK(is_lapic(v, a->mem + 0x1800), "strings: from a device in the kernel: was copied");
+	vm_destroy(&vm);
+
+	a = nearly_full(&vm, false);
+	vcpu_load_copy(v, HOLE_GPA, a->gpa + 0x1800, 1024);
+	both_are_dirty(v, a, "strings: from one of user space");
+	OK(numbered(a, 0x1800, 1, 1024), "strings: from one of user space: each once");
+	vm_destroy(&vm);
+
+	/* 65 of them are in the second page, where it begins; what is read ahead must not be lost */
+	a = nearly_full(&vm, false);
+	vcpu_load_input_down(v, INPUT_PORT, a->gpa + 0x2100, 256);
+	both_are_dirty(v, a, "strings: from a port, downwards");
+	OK(numbered(a, 0x2100, -1, 256), "strings: from a port, downwards: each once");
 	vm_destroy(&vm);
 }
 
