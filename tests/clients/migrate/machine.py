@@ -38,7 +38,8 @@ class Reports:
             raise Failure("the guest " + line)
         values = dict(word.split("=", 1) for word in line.split() if "=" in word)
         values = {key: int(value) if value.isdigit() else value for key, value in values.items()}
-        kind = line.split(maxsplit=1)[0]
+        # what a guest begins to say before it is migrated it ends after: with "\n" alone, maybe
+        kind = line.split(maxsplit=1)[0] if line else ""
         if kind == "ready":
             self.ready = values
         elif kind == "checked":
