@@ -50,6 +50,7 @@ ok "EPT: each write is a fast fault that was fixed" fixed 1000
 echo 0 >/sys/kernel/tracing/events/kvmmmu/fast_page_fault/enable
 ok "EPT: random" ring_exact -p random -r 3
 ok "EPT: dense, the least ring" ring_exact -s 256 -p dense -n 600 -r 3
+ok "EPT: strings that are emulated" ring_api strings
 unload
 ok "loads again, without EPT" modprobe kvm_intel ept=0
 ok "EPT is not used" param ept N
