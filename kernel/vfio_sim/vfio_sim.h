@@ -6,8 +6,10 @@
  * DMA, and for every change of state. So whoever holds it knows that no DMA is under
  * way, and stopping the device is no more than saying so. It is taken inside of
  * whatever type1 holds when it calls dma_unmap(), and outside of what vfio_pin_pages(),
- * vfio_unpin_pages() and vfio_dma_rw() take. No user memory is touched under it, which
- * might make it wait for a fault that user space handles.
+ * vfio_unpin_pages() and vfio_dma_rw() take. User memory is touched under it by those,
+ * where our type1 waits for no page that a userfaultfd has to bring (the base's
+ * vfio_dma_rw() does), and by the core's iova_bitmap_set(), if it has one that works:
+ * that waits in the process that asks, which can be killed.
  */
 #ifndef _VFIO_SIM_H
 #define _VFIO_SIM_H

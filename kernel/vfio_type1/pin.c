@@ -14,6 +14,7 @@
 
 #include "type1.h"
 
+#define BRING_MAX	10	/* times that a page may be taken away again at once */
 #define LEAF_PINS	BITS_PER_LONG
 #define LEAF_BYTES	(LEAF_PINS * sizeof(struct type1_run))
 /* a bitmap, and a leaf for each of its words */
@@ -483,6 +484,63 @@ void type1_pins_drop(struct type1_container *c, struct type1_map *map)
 	}
 }
 
+/* Of one page, as far as it is there by now. Return: how many bytes are left. */
+static size_t copy_present(unsigned long at, void *buf, size_t count, bool write)
+{
+	void __user *user = (void __user *)at;
+	size_t left;
+
+	pagefault_disable();
+	left = write ? __copy_to_user_inatomic(user, buf, count) :
+		       __copy_from_user_inatomic(buf, user, count);
+	pagefault_enable();
+	return left;
+}
+
+/* Without the means to wait for user space: a userfaultfd's page is an error. */
+static int bring_page(struct mm_struct *mm, unsigned long at, bool write)
+{
+	int err;
+
+	mmap_read_lock(mm);
+	err = fixup_user_fault(mm, at, FAULT_FLAG_REMOTE | (write ? FAULT_FLAG_WRITE : 0), NULL);
+	mmap_read_unlock(mm);
+	return err;
+}
+
+/*
+ * For a kernel thread, which borrows the address space. No signal would end its waiting for
+ * a page that user space has to bring, and whoever needs the container meanwhile, a process
+ * that is killed among them, would wait with it. What the kernel cannot bring by itself is
+ * therefore not there, as for a pin.
+ *
+ * Return: how many bytes are left.
+ */
+static size_t copy_borrowed(struct mm_struct *mm, unsigned long at, void *buf, size_t count,
+			    bool write)
+{
+	unsigned int tries = 0;
+	size_t some, done;
+
+	if (!access_ok((void __user *)at, count))
+		return count;
+	kthread_use_mm(mm);
+	while (count) {
+		/* so that it is known which page is not there */
+		some = min(count, PAGE_SIZE - offset_in_page(at));
+		done = some - copy_present(at, buf, some, write);
+		at += done;
+		buf += done;
+		count -= done;
+		if (done == some)
+			tries = 0;
+		else if (tries++ == BRING_MAX || bring_page(mm, at, write))
+			break;
+	}
+	kthread_unuse_mm(mm);
+	return count;
+}
+
 /*
  * Read or write memory of the user's, of one mapping. A kernel thread borrows the
  * address space; any other must be the one that mapped.
@@ -493,7 +551,8 @@ void type1_pins_drop(struct type1_container *c, struct type1_map *map)
 static ssize_t rw_some(struct type1_container *c, struct type1_map *map, u64 offset, void *buf,
 		       size_t count, bool write)
 {
-	void __user *user = (void __user *)(map->vaddr + offset);
+	unsigned long at = map->vaddr + offset;
+	void __user *user = (void __user *)at;
 	unsigned long first = offset >> PAGE_SHIFT;
 	unsigned long npages = ((offset + count - 1) >> PAGE_SHIFT) - first + 1;
 	bool borrow = (current->flags & PF_KTHREAD) && !current->mm;
@@ -514,11 +573,9 @@ static ssize_t rw_some(struct type1_container *c, struct type1_map *map, u64 off
 	if (!mmget_not_zero(map->mm))
 		goto trim;
 	if (borrow)
-		kthread_use_mm(map->mm);
-	if (current->mm == map->mm)
+		left = copy_borrowed(map->mm, at, buf, count, write);
+	else if (current->mm == map->mm)
 		left = write ? copy_to_user(user, buf, count) : copy_from_user(buf, user, count);
-	if (borrow)
-		kthread_unuse_mm(map->mm);
 	mmput(map->mm);
 
 	ret = count - left;

@@ -50,6 +50,7 @@ part "what it says of itself" info
 part "registers and configuration space" registers
 part "DMA moves what it should" dma
 part "DMA that cannot be is refused" bad_dma
+part "memory that user space has to bring is not waited for" missing
 part "a mapping that goes takes its pins along" unmap
 part "interrupts" interrupts
 part "dirty pages, by the container" dirty_container

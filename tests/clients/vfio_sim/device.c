@@ -6,7 +6,10 @@
 #include <sys/wait.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/syscall.h>
 
+#include "../killed.h"
+#include "../userfault.h"
 #include "vfio.h"
 
 #define IOVA	0x100000000ULL
@@ -293,6 +296,121 @@ static void test_bad_dma(void)
 	end();
 }
 
+static uint64_t dirty_now(void)
+{
+	uint64_t bitmap = 0;
+
+	dirty_get(&c, IOVA, PAGES * PAGE, &bitmap);
+	return bitmap;
+}
+
+/*
+ * In a process of its own: the CPU is to move what nobody has brought yet. What @tell says
+ * first is which file could bring it.
+ */
+static void ask_for_missing(int tell)
+{
+	/* before the device, which is closed first */
+	int faults = userfault_open();
+	struct command store, load;
+
+	open_all(&c, &d, 1);
+	map(&c, mem, IOVA, PAGES * PAGE);
+	dirty(&c, VFIO_IOMMU_DIRTY_PAGES_FLAG_START);
+	userfault_watch(faults, mem + 2 * PAGE, PAGE);
+	must(write(tell, &faults, sizeof(faults)));
+
+	store = fill_command(IOVA + PAGE, 2 * PAGE, 1);
+	store.command |= VFIO_SIM_BY_CPU;
+	load = (struct command){ .command = VFIO_SIM_OP_LOAD | VFIO_SIM_BY_CPU,
+				 .source = IOVA + PAGE, .length = 2 * PAGE, .passes = 1, .blocks = 1 };
+	check(run(&d, &store) == EFAULT, "write: error %u", reg32(&d, VFIO_SIM_ERROR));
+	store.length = PAGE;
+	check_fill(&store, mem + PAGE, 0);
+	check(dirty_now() == 1 << 1, "what was written is dirty, the rest is not");
+	check(run(&d, &load) == EFAULT, "read: error %u", reg32(&d, VFIO_SIM_ERROR));
+
+	/* what the kernel can bring by itself is brought: new pages, and those of before the fork */
+	store.target = IOVA;
+	store.length = 2 * PAGE;
+	check(run(&d, &store) == 0, "shared: error %u", reg32(&d, VFIO_SIM_ERROR));
+	check_fill(&store, mem, 0);
+	store.target = IOVA + 3 * PAGE + 5;
+	store.length = 40 * PAGE;
+	check(run(&d, &store) == 0, "new: error %u", reg32(&d, VFIO_SIM_ERROR));
+	check_fill(&store, mem + 3 * PAGE + 5, 0);
+	check(dirty_now() == (3 | ((1ULL << 41) - 1) << 3), "what is dirty then");
+	must(mprotect(mem, PAGE, PROT_READ));
+	store.target = IOVA;
+	check(run(&d, &store) == EFAULT, "read only: error %u", reg32(&d, VFIO_SIM_ERROR));
+	check(dirty_now() == 0, "nothing was written");
+
+	killed_tell(tell);
+	store.target = IOVA + 2 * PAGE;
+	for (;;)
+		check(run(&d, &store) == EFAULT, "write: error %u", reg32(&d, VFIO_SIM_ERROR));
+}
+
+/* A copy of another process's file, which stays when that is gone. */
+static int file_of(pid_t pid, int fd)
+{
+	int process = must(syscall(SYS_pidfd_open, pid, 0));
+	int copy = must(syscall(SYS_pidfd_getfd, process, fd, 0));
+
+	must(close(process));
+	return copy;
+}
+
+static bool gone_within(pid_t pid, int ms, int *status)
+{
+	for (; ms > 0; ms -= 10) {
+		if (must(waitpid(pid, status, WNOHANG)) == pid)
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
+/*
+ * Memory that user space has to bring: DMA by the CPU ends with an error, as if it had to be
+ * pinned, and nobody waits. Whatever waits all the same is let go in the end, so that the
+ * device is there for others.
+ */
+static void test_missing(void)
+{
+	int told, fd = -1, faults, status;
+	struct uffdio_zeropage bring;
+	struct pollfd more;
+	bool works, gone;
+	pid_t pid;
+
+	mem = memory(PAGES * PAGE);
+	memset(mem, 0x55, 2 * PAGE);
+	pid = killed_fork(&told);
+	if (!pid)
+		ask_for_missing(told);
+	check(must(read(told, &fd, sizeof(fd))) == sizeof(fd), "it failed before it began");
+	faults = file_of(pid, fd);
+	more = (struct pollfd){ .fd = told, .events = POLLIN };
+	works = must(poll(&more, 1, 20000)) == 1 && read(told, &status, 1) == 1;
+	/* in the middle of it */
+	if (works)
+		usleep(100000);
+	must(kill(pid, SIGKILL));
+	gone = gone_within(pid, 5000, &status);
+	if (!gone) {
+		bring = (struct uffdio_zeropage){ .range = { (uintptr_t)mem + 2 * PAGE, PAGE } };
+		ioctl(faults, UFFDIO_ZEROPAGE, &bring);
+		check(gone_within(pid, 20000, &status), "it waits for ever, and for something else");
+	}
+	check(works, "it waits for what nobody brings, or something else is wrong");
+	check(gone, "it could not be killed");
+	check(WIFSIGNALED(status), "it ended before it was killed: %#x", status);
+	must(close(faults));
+	must(close(told));
+	must(munmap(mem, PAGES * PAGE));
+}
+
 /* Pages are let go of when their mapping is, whatever the device is doing. */
 static void test_unmap(void)
 {
@@ -483,6 +601,7 @@ const struct test device_tests[] = {
 	{ "registers", test_registers },
 	{ "dma", test_dma },
 	{ "bad_dma", test_bad_dma },
+	{ "missing", test_missing },
 	{ "unmap", test_unmap },
 	{ "interrupts", test_interrupts },
 	{ "removal", test_removal },

@@ -5,7 +5,7 @@ VFIO_SIM	:= tests/clients/vfio_sim
 
 clients: $(BUILD)/clients/vfio_sim
 
-$(BUILD)/clients/vfio_sim: $(wildcard $(VFIO_SIM)/*.[ch]) include/migscope/vfio_sim.h | $(DEPS_STAMP)
+$(BUILD)/clients/vfio_sim: $(wildcard $(VFIO_SIM)/*.[ch]) $(addprefix tests/clients/,killed.h userfault.h) include/migscope/vfio_sim.h | $(DEPS_STAMP)
 	@mkdir -p $(@D)
 	$(CC) $(MS_CFLAGS) $(CFLAGS) -o $@ $(filter %.c,$^)
 
