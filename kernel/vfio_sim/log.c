@@ -235,7 +235,8 @@ static int report(struct vfio_sim *sim, void __user *arg)
 		part = min(npages - done, CHUNK_BITS);
 		err = report_part(sim, first + done, part, bits,
 				  u64_to_user_ptr(r.bitmap) + done / 8);
-		if (signal_pending(current) && !err && done + part < npages)
+		/* what was shown is forgotten: only who is killed may miss the rest */
+		if (fatal_signal_pending(current) && !err && done + part < npages)
 			err = -EINTR;
 		cond_resched();
 	}

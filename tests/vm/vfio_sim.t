@@ -57,6 +57,7 @@ part "dirty pages, by the container" dirty_container
 part "dirty pages of several devices" dirty_several
 part "dirty pages of a mapping that goes" dirty_unmap
 part "dirty pages, by the device" dirty_logging
+part "dirty pages, by the device, while signals come" dirty_signals
 part "states by the region" states_v1
 part "states by the feature" states_v2
 part "one protocol at a time" states_both

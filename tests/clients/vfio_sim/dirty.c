@@ -3,7 +3,9 @@
  * Dirty pages, to the page: what the container says, and what the device itself does.
  * What must be dirty is known from the commands.
  */
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 
 #include "vfio.h"
 
@@ -355,10 +357,59 @@ static void test_logging(void)
 	end(2);
 }
 
+static volatile sig_atomic_t alarms;
+
+static void count_alarm(int signal)
+{
+	(void)signal;
+	alarms++;
+}
+
+static void alarms_every(long us)
+{
+	const struct itimerval every = { { 0, us }, { 0, us } };
+
+	must(setitimer(ITIMER_REAL, &every, NULL));
+}
+
+/* A report that takes long says all, though signals come: what it has shown is forgotten. */
+static void test_signals(void)
+{
+	const uint64_t bytes = 1ULL << 37, end_at = IOVA + bytes - PAGES * PAGE;
+	struct vfio_device_feature_dma_logging_range all = { IOVA, bytes };
+	const struct sigaction count = { .sa_handler = count_alarm };
+	uint64_t *bitmap = memory(bytes / PAGE / 8), *at_end = bitmap + bytes / PAGE / 64;
+	struct command k = fill_command(IOVA, 3 * PAGE, 1);
+
+	begin(1);
+	map(&c, mem, end_at, PAGES * PAGE);
+	must(log_start(&d[0], &all, 1, PAGE));
+	must(sigaction(SIGALRM, &count, NULL));
+	for (int i = 0; i < 5; i++) {
+		k.target = IOVA;
+		run_ok(&d[0], &k);
+		k.target = IOVA + bytes - 2 * PAGE;
+		k.length = 2 * PAGE;
+		check(run(&d[0], &k) == 0, "DMA: %s", strerror(reg32(&d[0], VFIO_SIM_ERROR)));
+		memset(bitmap, 0, bytes / PAGE / 8);
+		alarms = 0;
+		alarms_every(500);
+		must(log_get(&d[0], OURS, IOVA, bytes, PAGE, bitmap));
+		alarms_every(0);
+		check(alarms, "no signal came");
+		check(at_end[-1] == 3ULL << 62, "the end: %#lx", at_end[-1]);
+		memcpy(got, bitmap, sizeof(got));
+		compare("the beginning");
+	}
+	must(munmap(bitmap, bytes / PAGE / 8));
+	end(1);
+}
+
 const struct test dirty_tests[] = {
 	{ "dirty_container", test_container },
 	{ "dirty_several", test_several },
 	{ "dirty_unmap", test_unmap_bitmap },
 	{ "dirty_logging", test_logging },
+	{ "dirty_signals", test_signals },
 	{ 0 }
 };
