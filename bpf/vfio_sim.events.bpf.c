@@ -82,6 +82,12 @@ int BPF_PROG(ms_vfio_mig_event, const char *device, u32 protocol, u32 from, u32 
 		return 0;
 	if (result < 0) {
 		__sync_fetch_and_add(&v->errors, 1);
+		/* it stays where it was, which nobody told us of before */
+		if (!v->since_ns) {
+			v->protocol = protocol;
+			v->state = from;
+			v->since_ns = bpf_ktime_get_ns();
+		}
 		return 0;
 	}
 	/* 0 is a reset, which is no step of a migration */

@@ -158,4 +158,17 @@ load_go sim; load_to sim closed
 load_end sim
 watch_end
 
+# --- one that is met when it fails
+load late failed_step $uuid
+load_to late resuming
+watch_first stat -j 0.3 -s vfio
+load_go late; load_to late failed
+sleep 0.7
+is "met at a step that failed: it is where it was, and is so since then" \
+   "$(sample ".devices[] | select(.dev == \"$uuid\") | [.alive, .migration.state, .migration.errors, (.migration.seconds_in | keys), .migration.seconds_in.resuming < 60]")" \
+   '[true,"resuming",1,["resuming"],true]'
+load_go late
+load_end late
+watch_end
+
 done_testing

@@ -108,7 +108,7 @@ static bool name_mig(struct bpf_host *host, const struct model_who *who, struct 
 	}
 	/* with what it has been in its last state; a counter does not go back when it ends */
 	until = owner->died_ns ? owner->died_ns : who->now_ns;
-	if (d->mig.state < MS_VFIO_STATES && until > d->mig.since_ns)
+	if (d->mig.since_ns && d->mig.state < MS_VFIO_STATES && until > d->mig.since_ns)
 		d->mig.in_ns[d->mig.state] += until - d->mig.since_ns;
 	return wanted;
 }

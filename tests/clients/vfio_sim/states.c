@@ -296,6 +296,20 @@ static void test_given_back(void)
 	}
 }
 
+/* A step that fails, after those that led there. */
+static void test_failed_step(void)
+{
+	int fd;
+
+	open_all(&c, &d, 1);
+	must(set_state(&d, S_RESUMING, &fd));
+	stand("resuming");
+	refused(ENODATA, set_state(&d, S_STOP, NULL));
+	stand("failed");
+	must(close(fd));
+	close_all(&c, &d, 1);
+}
+
 const struct test state_tests[] = {
 	{ "states_v1", test_v1 },
 	{ "states_v2", test_v2 },
@@ -303,5 +317,6 @@ const struct test state_tests[] = {
 	{ "stopped", test_stopped },
 	{ "close", test_close },
 	{ "given_back", test_given_back },
+	{ "failed_step", test_failed_step },
 	{ 0 }
 };
