@@ -329,10 +329,10 @@ static void type1_release(void *data)
 /* Only a device that can be told to let go of its pages may pin any. */
 static void change_devices(struct type1_container *c, struct vfio_device *device, bool add)
 {
-	guard(mutex)(&c->devices_lock);
-	guard(mutex)(&c->lock);
 	if (!device->ops->dma_unmap)
 		return;
+	guard(mutex)(&c->devices_lock);
+	guard(mutex)(&c->lock);
 	if (add)
 		list_add_tail(&device->iommu_entry, &c->devices);
 	else
