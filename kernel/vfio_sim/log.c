@@ -250,6 +250,8 @@ int sim_device_feature(struct vfio_device *vdev, u32 flags, void __user *arg, si
 
 	switch (flags & VFIO_DEVICE_FEATURE_MASK) {
 	case VFIO_SIM_FEATURE_DMA_LOGGING_REPORT:
+		if (!vdev->log_ops)
+			return -ENOTTY;
 		err = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_GET,
 					 sizeof(struct vfio_device_feature_dma_logging_report));
 		return err == 1 ? report(to_vfio_sim(vdev), arg) : err;

@@ -40,6 +40,15 @@ modprobe vfio_sim || bail_out "no vfio_sim"
 modprobe vfio_iommu_type1 || bail_out "no vfio_iommu_type1"
 is "device dirty tracking is not offered where it cannot be read" \
    "$(cat /sys/module/vfio_sim/parameters/dma_logging)" N
+remove_devices() {
+	local uuid
+	for uuid in "${uuids[@]}"; do
+		echo 1 >"/sys/bus/mdev/devices/$uuid/remove"
+	done
+}
+make_devices
+part "nor any part of it" no_logging
+remove_devices
 modprobe -r vfio_sim
 modprobe vfio_sim dma_logging=1
 is "what it is called" "$(cat $parent/device_api) $(cat $parent/name)" \
@@ -105,9 +114,7 @@ done
 part "killed at any moment" registers
 is "killed at any moment: nobody holds it" "$(cat /sys/module/vfio_sim/refcnt)" 0
 
-for uuid in "${uuids[@]}"; do
-	echo 1 >"/sys/bus/mdev/devices/$uuid/remove"
-done
+remove_devices
 loads=100
 reload() {
 	modprobe -r vfio_sim && modprobe vfio_sim && echo "${uuids[0]}" >$parent/create &&

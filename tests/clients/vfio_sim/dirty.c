@@ -292,6 +292,8 @@ static void test_logging(void)
 
 	begin(2);
 	must(ioctl(d[0].fd, VFIO_DEVICE_FEATURE, &probe));
+	probe.flags = VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_GET | OURS;
+	must(ioctl(d[0].fd, VFIO_DEVICE_FEATURE, &probe));
 	refused(EINVAL, log_get(&d[0], OURS, IOVA, PAGE, PAGE, got));
 	must(log_start(&d[0], &all, 1, PAGE));
 	refused(EBUSY, log_start(&d[0], &all, 1, PAGE));
@@ -405,11 +407,28 @@ static void test_signals(void)
 	end(1);
 }
 
+/* Of a module that was not asked for it: no part of it is there. */
+static void test_no_logging(void)
+{
+	struct vfio_device_feature_dma_logging_range all = { IOVA, PAGES * PAGE };
+	struct vfio_device_feature probe = {
+		.argsz = sizeof(probe),
+		.flags = VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_GET | OURS,
+	};
+
+	begin(1);
+	refused(ENOTTY, log_start(&d[0], &all, 1, PAGE));
+	refused(ENOTTY, ioctl(d[0].fd, VFIO_DEVICE_FEATURE, &probe));
+	refused(ENOTTY, log_get(&d[0], OURS, IOVA, PAGE, PAGE, got));
+	end(1);
+}
+
 const struct test dirty_tests[] = {
 	{ "dirty_container", test_container },
 	{ "dirty_several", test_several },
 	{ "dirty_unmap", test_unmap_bitmap },
 	{ "dirty_logging", test_logging },
 	{ "dirty_signals", test_signals },
+	{ "no_logging", test_no_logging },
 	{ 0 }
 };
