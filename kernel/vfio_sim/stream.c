@@ -419,6 +419,14 @@ static int take_record(struct sim_stream *stream)
 	}
 }
 
+/* May so many bytes come now, whatever they are? */
+static int check_more(const struct sim_stream *stream, u32 len)
+{
+	if (stream->got_end)
+		return -EINVAL;
+	return stream->bytes + len > VFIO_SIM_STREAM_MAX_BYTES ? -EFBIG : 0;
+}
+
 /* Bytes that arrived, cut anyhow. */
 int sim_stream_feed(struct sim_stream *stream, const void *buf, u32 len)
 {
@@ -428,16 +436,13 @@ int sim_stream_feed(struct sim_stream *stream, const void *buf, u32 len)
 
 	lockdep_assert_held(&stream->sim->lock);
 	while (len && !stream->err) {
-		if (stream->got_end) {
-			stream->err = -EINVAL;
-			break;
-		}
 		need = HEAD_BYTES;
 		if (stream->have >= need)
 			need += le32_to_cpu(head->length);
 		part = min(len, need - stream->have);
-		if (stream->bytes + part > VFIO_SIM_STREAM_MAX_BYTES) {
-			stream->err = -EFBIG;
+		stream->err = check_more(stream, part);
+		if (stream->err) {
+			trace(stream, false, le16_to_cpu(head->type), stream->have, stream->err);
 			break;
 		}
 		memcpy(stream->record + stream->have, buf, part);

@@ -76,14 +76,22 @@ part "resumed is what was saved" resume
 part "saved while it runs" pre_copy
 part "saved while it runs, by the region" region_pre_copy
 part "given up" cancel
-part "streams that are wrong" streams
-part "a stream without an end" endless
-part "streams that are anything" fuzz
 
 # The events say what the client knows that it did.
 events() { sed -n "s/.*: vfio_sim_$1: //p" $trace/trace; }
 sum() { awk -v key="$1" '{ for (i = 1; i < NF; i++) if ($i == key) n += $(i + 1) } END { print n + 0 }'; }
 mkdir $trace
+echo 'result != 0' >$trace/events/vfio_sim/vfio_sim_data/filter
+echo 1 >$trace/events/vfio_sim/vfio_sim_data/enable
+part "streams that are wrong" streams
+like "events: what comes after the end" "$(events data)" 'resumed end bytes 0 total [0-9]+ result -22'
+part "a stream without an end" endless
+like "events: a stream without an end" "$(events data)" 'resumed memory bytes [0-9]+ total [0-9]+ result -27'
+echo 0 >$trace/events/vfio_sim/vfio_sim_data/enable
+echo 0 >$trace/events/vfio_sim/vfio_sim_data/filter
+echo >$trace/trace
+part "streams that are anything" fuzz
+
 echo 1 >$trace/events/vfio_sim/enable
 ok "events: something to tell" timeout 60 sh -c "$client traced ${uuids[*]} >$TAP_TMP/truth"
 echo 0 >$trace/events/vfio_sim/enable

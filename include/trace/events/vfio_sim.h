@@ -119,7 +119,11 @@ TRACE_EVENT(vfio_sim_dma,
 		  __entry->pinned, __entry->bytes, __entry->duration, __entry->result)
 );
 
-/* A record of the state went out or came in whole. @bytes is its size, @total all so far. */
+/*
+ * A record of the state went out or came in whole. @bytes is its size, @total all so far. One
+ * that is refused may be so before it is there: @bytes is what of it is, and @type that of the
+ * record before if that is not even its head.
+ */
 TRACE_EVENT(vfio_sim_data,
 	TP_PROTO(const char *device, bool saving, u32 type, u32 bytes, u64 total, int result),
 
