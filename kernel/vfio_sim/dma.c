@@ -129,16 +129,13 @@ static void copy_page_part(struct page *page, u32 offset, void *buf, u32 len, bo
 	kunmap_local(at);
 }
 
-/* Pages that were just pinned are to stay so. Those that cannot are unpinned. */
+/* Pages that were just pinned are to stay so; there is room. Those that cannot are unpinned. */
 static int keep(struct vfio_sim *sim, u64 first, u32 npages, struct page **pages)
 {
 	u32 i;
 	int err = 0;
 
 	for (i = 0; i < npages; i++) {
-		err = -ENOSPC;
-		if (sim->nr_pins >= VFIO_SIM_MAX_PINNED)
-			break;
 		err = xa_err(xa_store(sim->pins, first + i, pages[i], GFP_KERNEL));
 		if (err)
 			break;
@@ -161,7 +158,12 @@ static int access_run(struct vfio_sim *sim, u64 first, u32 npages, u32 offset, v
 	u32 i, part;
 	int err;
 
+	/* before anything is written */
+	if (stay && npages > VFIO_SIM_MAX_PINNED - sim->nr_pins)
+		return -ENOSPC;
 	err = pin(sim, first, npages, prot, pages);
+	if (!err && stay)
+		err = keep(sim, first, npages, pages);
 	if (err)
 		return err;
 	for (i = 0; i < npages; i++, offset = 0) {
@@ -170,9 +172,8 @@ static int access_run(struct vfio_sim *sim, u64 first, u32 npages, u32 offset, v
 		buf += part;
 		len -= part;
 	}
-	if (stay)
-		return keep(sim, first, npages, pages);
-	vfio_unpin_pages(&sim->vdev, first << PAGE_SHIFT, npages);
+	if (!stay)
+		vfio_unpin_pages(&sim->vdev, first << PAGE_SHIFT, npages);
 	return 0;
 }
 

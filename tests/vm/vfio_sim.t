@@ -59,6 +59,7 @@ part "what it says of itself" info
 part "registers and configuration space" registers
 part "DMA moves what it should" dma
 part "DMA that cannot be is refused" bad_dma
+part "pages that cannot be kept are not written" keep_room
 part "memory that user space has to bring is not waited for" missing
 part "a mapping that goes takes its pins along" unmap
 part "interrupts" interrupts

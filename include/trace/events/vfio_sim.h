@@ -84,7 +84,8 @@ TRACE_EVENT(vfio_sim_state,
 /*
  * A piece of a command: at most what is done without a break. @pages is how many
  * pages of guest memory it wrote, wholly or in part; @bytes what it moved. @pinned
- * is how many pages it pinned for that.
+ * is how many pages it pinned for that. After an error they are 0, and some of it may have
+ * been done all the same.
  */
 TRACE_EVENT(vfio_sim_dma,
 	TP_PROTO(const char *device, u32 command, u64 iova, u32 pages, u32 pinned,

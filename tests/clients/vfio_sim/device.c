@@ -296,6 +296,39 @@ static void test_bad_dma(void)
 	end();
 }
 
+/* More than can be kept is refused before any of it is written. */
+static void test_keep_room(void)
+{
+	const unsigned int maps = VFIO_SIM_MAX_PINNED / PAGES;
+	struct command k = fill_command(IOVA, 8, 1);
+
+	begin();
+	for (unsigned int i = 1; i <= maps; i++)
+		map(&c, mem, IOVA + i * PAGES * PAGE, PAGES * PAGE);
+	k.command |= VFIO_SIM_KEEP;
+	k.blocks = VFIO_SIM_MAX_PINNED - 1;
+	k.stride = PAGE;
+	check(run(&d, &k) == 0 && reg32(&d, VFIO_SIM_PINNED) == k.blocks, "%u pinned",
+	      reg32(&d, VFIO_SIM_PINNED));
+
+	memset(mem, 0x55, 2 * PAGE);
+	k.target = IOVA + maps * PAGES * PAGE;
+	k.length = 2 * PAGE;
+	k.blocks = 1;
+	check(run(&d, &k) == ENOSPC, "error %u", reg32(&d, VFIO_SIM_ERROR));
+	check(reg32(&d, VFIO_SIM_PINNED) == VFIO_SIM_MAX_PINNED - 1, "%u pinned",
+	      reg32(&d, VFIO_SIM_PINNED));
+	check(mem[0] == 0x55 && mem[PAGE] == 0x55, "it was written all the same");
+	/* there is room for one, and none is needed where nothing is to be kept */
+	k.length = PAGE;
+	check(run(&d, &k) == 0 && reg32(&d, VFIO_SIM_PINNED) == VFIO_SIM_MAX_PINNED, "the last one");
+	k.command &= ~VFIO_SIM_KEEP;
+	k.length = 2 * PAGE;
+	check(run(&d, &k) == 0, "error %u", reg32(&d, VFIO_SIM_ERROR));
+	check_fill(&k, mem, 0);
+	end();
+}
+
 static uint64_t dirty_now(void)
 {
 	uint64_t bitmap = 0;
@@ -601,6 +634,7 @@ const struct test device_tests[] = {
 	{ "registers", test_registers },
 	{ "dma", test_dma },
 	{ "bad_dma", test_bad_dma },
+	{ "keep_room", test_keep_room },
 	{ "missing", test_missing },
 	{ "unmap", test_unmap },
 	{ "interrupts", test_interrupts },
