@@ -10,9 +10,12 @@
 #define VFIO_IOMMU_MAP_DMA			0x3b71
 #define VFIO_IOMMU_UNMAP_DMA			0x3b72
 #define VFIO_IOMMU_DIRTY_PAGES			0x3b75
+#define VFIO_DMA_MAP_FLAG_VADDR			(1 << 2)
 #define VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP	(1 << 0)
+#define VFIO_DMA_UNMAP_FLAG_VADDR		(1 << 2)
 #define VFIO_IOMMU_DIRTY_PAGES_FLAG_START	(1 << 0)
 #define VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP	(1 << 1)
+#define VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP	(1 << 2)
 
 struct ms_uapi_map {
 	u32 argsz, flags;
@@ -96,11 +99,20 @@ static __always_inline bool ms_vfio_bitmap(struct ms_vfio_stat *s, u64 size, u64
 	return true;
 }
 
+/* An address that is given to a mapping maps nothing: our own type1 tells nothing of it, either. */
+static __always_inline void ms_vfio_mapped(struct ms_vfio *v, unsigned long arg, s64 ret, u64 ns)
+{
+	struct ms_uapi_map map = {};
+
+	if (ms_vfio_args(&map, sizeof(map), arg) && !(map.flags & VFIO_DMA_MAP_FLAG_VADDR))
+		ms_vfio_count(&v->op[MS_VFIO_MAP], ret, ms_vfio_pages(map.size), ns);
+}
+
 static __always_inline void ms_vfio_unmapped(struct ms_vfio *v, unsigned long arg, s64 ret, u64 ns)
 {
 	struct ms_uapi_unmap unmap = {};
 
-	if (!ms_vfio_args(&unmap, 24, arg))
+	if (!ms_vfio_args(&unmap, 24, arg) || unmap.flags & VFIO_DMA_UNMAP_FLAG_VADDR)
 		return;
 	/* size is what was unmapped by now */
 	ms_vfio_count(&v->op[MS_VFIO_UNMAP], ret, ms_vfio_pages(unmap.size), ns);
@@ -117,11 +129,13 @@ static __always_inline void ms_vfio_dirty(struct ms_vfio *v, unsigned long arg, 
 
 	if (!ms_vfio_args(&dirty, 8, arg))
 		return;
-	if (dirty.flags & VFIO_IOMMU_DIRTY_PAGES_FLAG_START) {
+	/* one of them: what is anything else is not known, and was refused */
+	if (dirty.flags == VFIO_IOMMU_DIRTY_PAGES_FLAG_START) {
 		ms_vfio_count(&v->op[MS_VFIO_START], ret, 0, ns);
-	} else if (dirty.flags & VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP) {
+	} else if (dirty.flags == VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP) {
 		ms_vfio_count(&v->op[MS_VFIO_STOP], ret, 0, ns);
-	} else if (ms_vfio_args(&dirty, sizeof(dirty), arg)) {
+	} else if (dirty.flags == VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP &&
+		   ms_vfio_args(&dirty, sizeof(dirty), arg)) {
 		if (ms_vfio_bitmap(&v->op[MS_VFIO_GET], dirty.size, dirty.bitmap.pgsize, ret))
 			ms_hist_add(&v->op[MS_VFIO_GET].time, ns);
 	}
@@ -130,7 +144,6 @@ static __always_inline void ms_vfio_dirty(struct ms_vfio *v, unsigned long arg, 
 SEC("fexit/vfio_iommu_type1_ioctl")
 int BPF_PROG(ms_vfio_ioctl_end, void *iommu, unsigned int cmd, unsigned long arg, long ret)
 {
-	struct ms_uapi_map map;
 	struct ms_vfio *v;
 	u64 ns;
 
@@ -145,8 +158,8 @@ int BPF_PROG(ms_vfio_ioctl_end, void *iommu, unsigned int cmd, unsigned long arg
 		ms_vfio_unmapped(v, arg, ret, ns);
 	else if (cmd == VFIO_IOMMU_DIRTY_PAGES)
 		ms_vfio_dirty(v, arg, ret, ns);
-	else if (ms_vfio_args(&map, sizeof(map), arg))
-		ms_vfio_count(&v->op[MS_VFIO_MAP], ret, ms_vfio_pages(map.size), ns);
+	else
+		ms_vfio_mapped(v, arg, ret, ns);
 	ms_vfio_look(v, iommu);
 	return 0;
 }

@@ -373,13 +373,34 @@ u64 type1_dirty_count(struct type1_container *c, u64 iova, u64 last)
 	return n;
 }
 
+/* Can the bitmap hold @size bytes of memory? */
+int type1_bitmap_check(const struct vfio_bitmap *bitmap, u64 size)
+{
+	if (bitmap->pgsize != PAGE_SIZE || size < PAGE_SIZE)
+		return -EINVAL;
+	if (bitmap->size < TYPE1_BITMAP_BYTES(size >> PAGE_SHIFT) ||
+	    bitmap->size > TYPE1_DIRTY_BYTES_MAX)
+		return -EINVAL;
+	return access_ok(bitmap->data, bitmap->size) ? 0 : -EINVAL;
+}
+
+static int get_check(const struct vfio_iommu_type1_dirty_bitmap_get *get, u64 last)
+{
+	if ((get->iova | get->size) & ~PAGE_MASK || last < get->iova)
+		return -EINVAL;
+	return type1_bitmap_check(&get->bitmap, get->size);
+}
+
 int type1_dirty_get(struct type1_container *c, const struct vfio_iommu_type1_dirty_bitmap_get *get)
 {
 	u64 began = trace_vfio_dirty_get_enabled() ? ktime_get_ns() : 0, dirty = 0;
 	u64 last = get->iova + get->size - 1;
 	struct type1_map *first, *map;
-	int err = -EINVAL;
+	int err = get_check(get, last);
 
+	if (err)
+		goto out;
+	err = -EINVAL;
 	if (!c->tracking || type1_page_size(c) != PAGE_SIZE)
 		goto out;
 	first = type1_map_whole(c, get->iova, last);

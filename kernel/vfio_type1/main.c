@@ -4,7 +4,8 @@
  * by DMA, through IOMMUs that translate for them or by drivers that pin what they
  * use; with tracking of what devices write.
  *
- * Here is what user space and the container ask for. It is checked before anything is
+ * Here is what user space and the container ask for. Whether a request is one is seen here;
+ * what it is about is checked where the event is that tells of it, before anything is
  * computed from it.
  */
 #include <linux/cleanup.h>
@@ -151,41 +152,24 @@ static long map_dma(struct type1_container *c, void __user *arg)
 	return fetch(&map, arg, sizeof(map), known) ?: type1_map(c, &map);
 }
 
-/* Can the bitmap hold @size bytes of memory? Whether its page size fits is seen later. */
-static int check_bitmap(const struct vfio_bitmap *bitmap, u64 size)
-{
-	if (bitmap->pgsize != PAGE_SIZE || size < PAGE_SIZE)
-		return -EINVAL;
-	if (bitmap->size < TYPE1_BITMAP_BYTES(size >> PAGE_SHIFT) ||
-	    bitmap->size > TYPE1_DIRTY_BYTES_MAX)
-		return -EINVAL;
-	return access_ok(bitmap->data, bitmap->size) ? 0 : -EINVAL;
-}
-
 static long unmap_dma(struct type1_container *c, void __user *arg)
 {
 	const size_t min_size = offsetofend(struct vfio_iommu_type1_dma_unmap, size);
-	const u32 other = VFIO_DMA_UNMAP_FLAG_ALL | VFIO_DMA_UNMAP_FLAG_VADDR;
+	const u32 known = VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP | VFIO_DMA_UNMAP_FLAG_ALL |
+			  VFIO_DMA_UNMAP_FLAG_VADDR;
 	struct vfio_iommu_type1_dma_unmap unmap;
 	struct vfio_bitmap bitmap;
 	bool report;
 	long err;
 
-	err = fetch(&unmap, arg, min_size, other | VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP);
+	err = fetch(&unmap, arg, min_size, known);
 	if (err)
 		return err;
 	report = unmap.flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP;
-	if (report && unmap.flags & other)
+	if (report && unmap.argsz < min_size + sizeof(bitmap))
 		return -EINVAL;
-	if (report) {
-		if (unmap.argsz < min_size + sizeof(bitmap))
-			return -EINVAL;
-		if (copy_from_user(&bitmap, arg + min_size, sizeof(bitmap)))
-			return -EFAULT;
-		err = check_bitmap(&bitmap, unmap.size);
-		if (err)
-			return err;
-	}
+	if (report && copy_from_user(&bitmap, arg + min_size, sizeof(bitmap)))
+		return -EFAULT;
 
 	err = type1_unmap(c, &unmap, report ? &bitmap : NULL);
 	if (!err && copy_to_user(arg, &unmap, min_size))
@@ -227,17 +211,12 @@ static long stop_tracking(struct type1_container *c)
 static long get_bitmap(struct type1_container *c, u32 room, void __user *arg)
 {
 	struct vfio_iommu_type1_dirty_bitmap_get get;
-	long err;
+	int err;
 
 	if (room < sizeof(get))
 		return -EINVAL;
 	if (copy_from_user(&get, arg, sizeof(get)))
 		return -EFAULT;
-	err = check_bitmap(&get.bitmap, get.size);
-	if (err)
-		return err;
-	if ((get.iova | get.size) & ~PAGE_MASK || get.iova + get.size - 1 < get.iova)
-		return -EINVAL;
 
 	mutex_lock(&c->lock);
 	err = type1_dirty_get(c, &get);

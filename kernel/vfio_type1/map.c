@@ -225,15 +225,11 @@ free:
 	return err;
 }
 
-int type1_map(struct type1_container *c, const struct vfio_iommu_type1_dma_map *req)
+static int map_check(struct type1_container *c, const struct vfio_iommu_type1_dma_map *req,
+		     int prot)
 {
-	u64 began = trace_vfio_map_enabled() ? ktime_get_ns() : 0, runs = 0, grain;
-	int prot = 0, err;
+	u64 grain = type1_page_size(c) - 1;
 
-	if (req->flags & VFIO_DMA_MAP_FLAG_READ)
-		prot |= IOMMU_READ;
-	if (req->flags & VFIO_DMA_MAP_FLAG_WRITE)
-		prot |= IOMMU_WRITE;
 	/* either a mapping is made, or one that is there gets its address */
 	if (!prot == !(req->flags & VFIO_DMA_MAP_FLAG_VADDR))
 		return -EINVAL;
@@ -242,16 +238,26 @@ int type1_map(struct type1_container *c, const struct vfio_iommu_type1_dma_map *
 		return -EINVAL;
 	if (!current->mm)
 		return -ENODEV;
+	return (req->size | req->iova | req->vaddr) & grain ? -EINVAL : 0;
+}
+
+int type1_map(struct type1_container *c, const struct vfio_iommu_type1_dma_map *req)
+{
+	u64 began = trace_vfio_map_enabled() ? ktime_get_ns() : 0, runs = 0;
+	int prot = 0, err;
+
+	if (req->flags & VFIO_DMA_MAP_FLAG_READ)
+		prot |= IOMMU_READ;
+	if (req->flags & VFIO_DMA_MAP_FLAG_WRITE)
+		prot |= IOMMU_WRITE;
 
 	mutex_lock(&c->lock);
-	grain = type1_page_size(c) - 1;
-	if ((req->size | req->iova | req->vaddr) & grain)
-		err = -EINVAL;
-	else if (prot)
+	err = map_check(c, req, prot);
+	if (!err && prot)
 		err = map_add(c, req->iova, req->size, req->vaddr, prot, &runs);
-	else
+	else if (!err)
 		err = map_set_vaddr(c, req->iova, req->iova + req->size - 1, req->vaddr);
-	if (began && prot)
+	if (began && !(req->flags & VFIO_DMA_MAP_FLAG_VADDR))
 		trace_vfio_map(c, req->iova, req->size >> PAGE_SHIFT, runs, c->nmaps, c->avail,
 			       ktime_get_ns() - began, err);
 	mutex_unlock(&c->lock);
@@ -345,6 +351,15 @@ static int unmap_check(struct type1_container *c, const struct vfio_iommu_type1_
 	return *first && (*first)->iova < req->iova ? -ENOENT : 0;
 }
 
+/* Only what is to go by its addresses can be reported. */
+static int unmap_bitmap_check(const struct vfio_iommu_type1_dma_unmap *req,
+			      const struct vfio_bitmap *bitmap)
+{
+	if (req->flags & (VFIO_DMA_UNMAP_FLAG_ALL | VFIO_DMA_UNMAP_FLAG_VADDR))
+		return -EINVAL;
+	return type1_bitmap_check(bitmap, req->size);
+}
+
 static int unmap_report(struct type1_container *c, struct type1_map *first, u64 iova, u64 last,
 			const struct vfio_bitmap *bitmap)
 {
@@ -370,6 +385,9 @@ static int unmap_locked(struct type1_container *c, struct vfio_iommu_type1_dma_u
 	u64 last;
 	int err;
 
+	err = bitmap ? unmap_bitmap_check(req, bitmap) : 0;
+	if (err)
+		return err;
 	do {
 		err = unmap_check(c, req, &first, &last);
 		if (err)

@@ -400,6 +400,22 @@ undo:
 	return err;
 }
 
+/* Why nothing is pinned from @iova to @last, whatever is mapped there; 0 if it is. */
+static int pin_refused(const struct type1_container *c, u64 iova, u64 last)
+{
+	if (!c->v2)
+		return -EACCES;
+	if (last < iova)
+		return -EINVAL;
+	if (c->nr_no_vaddr)
+		return -EBUSY;
+	/* somebody has to be told when what is pinned goes away */
+	if (list_empty(&c->devices))
+		return -EINVAL;
+	/* as it will be in a moment */
+	return iova <= c->going_last && last >= c->going_first ? -EINVAL : 0;
+}
+
 /* A device's driver wants pages, all of them or none. */
 int type1_pin_pages(void *data, struct iommu_group *iommu_group, dma_addr_t iova, int npage,
 		    int prot, struct page **pages)
@@ -412,28 +428,13 @@ int type1_pin_pages(void *data, struct iommu_group *iommu_group, dma_addr_t iova
 
 	if (!pages || npage <= 0)
 		return -EINVAL;
-	if (!c->v2)
-		return -EACCES;
 	iova &= PAGE_MASK;
-	if (iova + ((u64)npage << PAGE_SHIFT) - 1 < iova)
-		return -EINVAL;
 
 	mutex_lock(&c->lock);
 	before = c->npinned;
-	if (c->nr_no_vaddr) {
-		err = -EBUSY;
-	} else if (list_empty(&c->devices)) {
-		/* somebody has to be told when what is pinned goes away */
-		err = -EINVAL;
-	} else if (iova <= c->going_last &&
-		   iova + ((u64)npage << PAGE_SHIFT) - 1 >= c->going_first) {
-		/* as it will be in a moment */
-		err = -EINVAL;
-	} else if (npage == 1 && pin_held(c, iova, prot, pages)) {
-		err = 0;
-	} else {
+	err = pin_refused(c, iova, iova + ((u64)npage << PAGE_SHIFT) - 1);
+	if (!err && !(npage == 1 && pin_held(c, iova, prot, pages)))
 		err = pin_range(c, iova, npage, prot, pages);
-	}
 	if (!err && c->nr_opaque) {
 		group = type1_group_find(c, iommu_group, NULL);
 		if (!group->pins)

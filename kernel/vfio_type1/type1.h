@@ -222,6 +222,7 @@ int type1_dirty_report(struct type1_container *c, struct type1_map *map, u64 iov
 void type1_dirty_forget(struct type1_map *map);
 void type1_dirty_all(struct type1_container *c);
 u64 type1_dirty_count(struct type1_container *c, u64 iova, u64 last);
+int type1_bitmap_check(const struct vfio_bitmap *bitmap, u64 size);
 int type1_dirty_get(struct type1_container *c, const struct vfio_iommu_type1_dirty_bitmap_get *get);
 int type1_dirty_init(void);
 void type1_dirty_exit(void);

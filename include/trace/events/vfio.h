@@ -6,6 +6,11 @@
  * @container tells one container from another while it lives, until
  * vfio_container_release; it is a key, nothing to be shown. Sizes are in pages of the
  * machine unless a name says bytes. @ns is how long it took. @err is 0 or negative.
+ *
+ * What is refused is told, too, if it is clear what it was to be. Nothing is told of requests
+ * that are too short or have flags that are not known, of tracking that is asked for with more
+ * than one flag or none, or of the first interface; nor of addresses that mappings lose or get
+ * (VFIO_DMA_*_FLAG_VADDR).
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM vfio
@@ -256,6 +261,7 @@ TRACE_EVENT(vfio_rw,
  * A bitmap was asked for, by GET or (@unmap) by an unmap that reports. @dirty pages
  * are set in it. @full: a device may write anywhere, so that everything mapped
  * counts as dirty. After an error part of it may have been written, and nothing is forgotten.
+ * An unmap that was refused before its bitmap was begun is in vfio_unmap alone.
  */
 TRACE_EVENT(vfio_dirty_get,
 	TP_PROTO(void *container, u64 iova, u64 pages, u64 bytes, u64 dirty,

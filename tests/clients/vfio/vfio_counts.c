@@ -152,6 +152,22 @@ static void do_get(u64 iova, u64 pages, int want)
 		count_dirty(DIRTY_GET, bitmap, pages);
 }
 
+/* What is clear in what it was to be counts as refused; addresses that change hands do not count. */
+static void do_refused(void *vaddr)
+{
+	do_map(C, vaddr, 0, -EINVAL);
+	do_map(C + 1, vaddr, 1, -EINVAL);
+	count(MAP, now(), dma_map(&c, C, vaddr, PAGE, 0), -EINVAL, 0, 0);
+	count(UNMAP, now(), dma_unmap(&c, C, PAGE + 1, 0, NULL), -EINVAL, 0, 0);
+	do_get(A, 0, -EINVAL);
+	do_get(A + 1, A_PAGES, -EINVAL);
+	if (dma_map(&c, A, vaddr, A_PAGES * PAGE, VFIO_DMA_MAP_FLAG_VADDR) != -EINVAL ||
+	    dma_unmap(&c, A, A_PAGES * PAGE, VFIO_DMA_UNMAP_FLAG_VADDR, NULL) != -EBUSY)
+		bail_out("addresses change hands");
+	if (dirty(&c, START | STOP) != -EINVAL)
+		bail_out("tracking is on and off");
+}
+
 static void do_unmap_bitmap(u64 iova, u64 pages)
 {
 	u64 bitmap[words(A_PAGES)];
@@ -212,6 +228,7 @@ int main(int argc, char **argv)
 	memcpy(middle, truth.op, sizeof(middle));
 	point("middle");
 
+	do_refused(a);
 	do_map(C, a, C_PAGES, 0);
 	do_switch(START);
 	/* the second device may write anywhere until it pins for the first time: all is dirty */
