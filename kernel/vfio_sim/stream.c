@@ -104,6 +104,7 @@ static void say_memory(struct sim_stream *stream, u32 page)
 	memory->page = cpu_to_le32(page);
 	memory->reserved = 0;
 	memcpy(memory->data, stream->sim->image->memory + page * PAGE_SIZE, PAGE_SIZE);
+	stream->again = !test_bit(page, stream->initial);
 	__clear_bit(page, stream->initial);
 	__clear_bit(page, stream->dirty);
 	seal(stream, VFIO_SIM_RECORD_MEMORY, sizeof(*memory));
@@ -190,6 +191,7 @@ static bool memory_may_come(const struct sim_stream *stream)
 /* Lay the next record there. False: there is none now, or, when it is stopped, ever. */
 static bool next_record(struct sim_stream *stream)
 {
+	stream->again = false;
 	if (!stream->said_hello)
 		say_hello(stream);
 	else if (memory_may_come(stream) && next_page(stream) < SIM_MEMORY_PAGES)
@@ -222,7 +224,8 @@ void sim_stream_take(struct sim_stream *stream, u32 len)
 /* What is left to be read as things are; @initial is that part that was never sent. */
 u64 sim_stream_pending(const struct sim_stream *stream, u64 *initial)
 {
-	u64 first = stream->have - stream->taken, again = 0;
+	u64 at_hand = stream->have - stream->taken;
+	u64 again = stream->again ? at_hand : 0, first = at_hand - again;
 	DECLARE_BITMAP(only_again, SIM_MEMORY_PAGES);
 	const u32 page = HEAD_BYTES + sizeof(struct vfio_sim_memory);
 
@@ -231,7 +234,7 @@ u64 sim_stream_pending(const struct sim_stream *stream, u64 *initial)
 	if (memory_may_come(stream)) {
 		first += bitmap_weight(stream->initial, SIM_MEMORY_PAGES) * page;
 		bitmap_andnot(only_again, stream->dirty, stream->initial, SIM_MEMORY_PAGES);
-		again = bitmap_weight(only_again, SIM_MEMORY_PAGES) * page;
+		again += bitmap_weight(only_again, SIM_MEMORY_PAGES) * page;
 	}
 	if (initial)
 		*initial = first;

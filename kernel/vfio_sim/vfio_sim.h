@@ -105,6 +105,7 @@ struct sim_stream {
 	/* saving */
 	DECLARE_BITMAP(initial, SIM_MEMORY_PAGES);
 	DECLARE_BITMAP(dirty, SIM_MEMORY_PAGES);
+	bool again;			/* the record at hand is of a page that was sent before */
 	bool said_hello;
 	bool said_state;
 	bool said_end;
