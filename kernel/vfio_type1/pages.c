@@ -272,8 +272,8 @@ release:
 }
 
 /*
- * Pages are let go of, but for those that a device may reach for ever; what was charged for
- * them stays charged.
+ * Pages are let go of, but for those that a device may reach for ever. What was charged for
+ * them the caller gives back: nobody is left who could do it later.
  */
 void type1_runs_unpin(struct type1_map *map)
 {
