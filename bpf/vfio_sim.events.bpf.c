@@ -37,7 +37,7 @@ static long ms_vfio_mig_sweep(struct bpf_map *map, u64 *id, struct ms_vfio_mig *
  * A device that another process has now is another one: the id is made of both names. It is
  * exact in a double, and none of those that are counted.
  */
-static __always_inline struct ms_vfio_mig *ms_vfio_mig_get(const char *device, bool add)
+static __always_inline struct ms_vfio_mig *ms_vfio_mig_get(const char *device)
 {
 	struct task_struct *task = ms_current();
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
@@ -53,7 +53,7 @@ static __always_inline struct ms_vfio_mig *ms_vfio_mig_get(const char *device, b
 		id = ms_vfio_mig_mix(id ^ id >> 32, name[i]);
 	id = id >> 13 | 1ULL << 51;
 	v = bpf_map_lookup_elem(&ms_vfio_migs, &id);
-	if (v || !add)
+	if (v)
 		return v;
 
 	zero = bpf_map_lookup_elem(&ms_vfio_mig_zero, &k);
@@ -76,7 +76,7 @@ SEC("tp_btf/vfio_sim_state")
 int BPF_PROG(ms_vfio_mig_event, const char *device, u32 protocol, u32 from, u32 to, u64 duration,
 	     u64 stayed, int result)
 {
-	struct ms_vfio_mig *v = ms_vfio_mig_get(device, true);
+	struct ms_vfio_mig *v = ms_vfio_mig_get(device);
 
 	if (!v)
 		return 0;
@@ -109,13 +109,29 @@ int BPF_PROG(ms_vfio_mig_event, const char *device, u32 protocol, u32 from, u32 
 	return 0;
 }
 
-/* Given back while its process goes on, which may open it again. */
+static long ms_vfio_mig_ended(struct bpf_map *map, u64 *id, struct ms_vfio_mig *v, void *arg)
+{
+	const u64 *name = arg, *has = (const u64 *)v->name;
+
+	if (v->owner.died_ns)
+		return 0;
+	for (int i = 0; i < MS_VFIO_NAME_LEN / 8; i++)
+		if (has[i] != name[i])
+			return 0;
+	v->owner.died_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+/*
+ * Given back, while its process may go on, which may open it again. Who closes it need not be
+ * that process: a child had its file, too, or a thread of the kernel does it. Nobody has it any more.
+ */
 SEC("tp_btf/vfio_sim_close")
 int BPF_PROG(ms_vfio_mig_close_event, const char *device)
 {
-	struct ms_vfio_mig *v = ms_vfio_mig_get(device, false);
+	u64 name[MS_VFIO_NAME_LEN / 8] = {};
 
-	if (v)
-		v->owner.died_ns = bpf_ktime_get_ns();
+	if (bpf_probe_read_kernel_str(name, sizeof(name), device) >= 0)
+		bpf_for_each_map_elem(&ms_vfio_migs, ms_vfio_mig_ended, name, 0);
 	return 0;
 }

@@ -156,6 +156,18 @@ sleep 0.7
 is "opened again: it goes on" "$(sample "$sim | [.alive, .migration.state, .migration.steps]")" '[true,"running",4]'
 load_go sim; load_to sim closed
 load_end sim
+
+# --- and by a process that goes on while a child has it yet
+load away given_away $uuid
+away=".devices[] | select(.dev == \"$uuid\" and .pid == ${load_pid[away]})"
+load_to away kept
+sleep 0.7
+is "a child has it: it has not ended" "$(sample "$away.alive")" true
+load_go away; load_to away closed
+sleep 0.7
+is "the child has closed it: it has ended" "$(sample "$away.alive")" false
+load_go away
+load_end away
 watch_end
 
 # --- one that is met when it fails

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 #include "vfio.h"
 
@@ -296,6 +297,32 @@ static void test_given_back(void)
 	}
 }
 
+/* Let go of by its process, which goes on, and closed by a child at its end. */
+static void test_given_away(void)
+{
+	int ends[2];
+	char byte;
+	pid_t pid;
+
+	open_all(&c, &d, 1);
+	must(set_state(&d, S_STOP, NULL));
+	must(set_state(&d, S_RUNNING, NULL));
+	must(pipe(ends));
+	pid = must(fork());
+	if (!pid) {
+		close(ends[1]);
+		_exit(read(ends[0], &byte, 1) ? EXIT_FAILURE : EXIT_SUCCESS);
+	}
+	must(close(ends[0]));
+	must(close(d.fd));
+	must(close(d.group));
+	must(close(c.fd));
+	stand("kept");
+	must(close(ends[1]));
+	must(waitpid(pid, NULL, 0));
+	stand("closed");
+}
+
 /* A step that fails, after those that led there. */
 static void test_failed_step(void)
 {
@@ -317,6 +344,7 @@ const struct test state_tests[] = {
 	{ "stopped", test_stopped },
 	{ "close", test_close },
 	{ "given_back", test_given_back },
+	{ "given_away", test_given_away },
 	{ "failed_step", test_failed_step },
 	{ 0 }
 };
