@@ -13,6 +13,7 @@
 #	watch ARGUMENT...		starts migscope with these, until it says it watches
 #	watch_first ARGUMENT...		the same, until its first sample is there
 #	watch_end [SIGNAL]		ends it (INT); its status in $watch_status
+#	watch_on			waits until what has happened by now is in its last line: two more
 #	sample FILTER			of the last line it wrote, by jq
 #
 # migscope's stdout is $TAP_TMP/watch, its stderr $TAP_TMP/watch.err.
@@ -118,6 +119,16 @@ watch_end() {
 	watch_status=0
 	wait "$watch_pid" || watch_status=$?
 	watch_pid=''
+}
+
+watch_on() {
+	local tries before
+	before=$(wc -l <"$TAP_TMP/watch")
+	for ((tries = 0; tries < 300; tries++)); do
+		[ "$(wc -l <"$TAP_TMP/watch")" -lt $((before + 2)) ] || return 0
+		sleep 0.1
+	done
+	diag "migscope writes nothing any more"
 }
 
 sample() { tail -n 1 "$TAP_TMP/watch" | jq -rc "${@:2}" "$1"; }

@@ -76,7 +76,7 @@ is "its bill" "$("$migscope" report -j "$TAP_TMP/closed.db" |
 watch_first stat -j 0.3
 load two --vms 2 --mode bitmap-manual --pages 211 --name two
 load_end two
-sleep 0.7
+watch_on
 watch_end
 for what in get clear; do
 	is "two VMs of one thread: each $what, of each of them" \
@@ -91,7 +91,7 @@ watch_end
 # --- misses that vhost gives up for later ones are waits that have ended
 watch_first stat -j 0.3 -s vhost_iotlb
 build/clients/vhost_messages >"$TAP_TMP/messages" || diag "$(grep '^not ok' "$TAP_TMP/messages")"
-sleep 0.7
+watch_on
 watch_end
 v='[.devices[] | select(.dev | startswith("vhost-vsock")) | .vhost_iotlb]'
 num "one of its devices had more than there is room for" "$(sample "$v | map(.misses) | max")" -ge 50
@@ -105,13 +105,13 @@ watch_first stat -j 0.3
 of() { echo ".devices[] | select(.pid == $1 and .dev == \"vhost-net-0\")"; }
 load first -hold
 load_to first start; load_go first; load_to first middle
-sleep 0.7
+watch_on
 first=$(sample '.devices[] | select(.dev == "vhost-net-0") | .pid')
 is "a queue that leaves its card leaves the table as it is" "$(sample "$(of "$first").vhost_iotlb | [.entries, .pending]")" '[9,0]'
 misses=$(sample "$(of "$first").vhost_iotlb.misses")
 ok "vhost is let go" "$migscope" release -t 60s vhost
 load_go first; load_to first end
-sleep 0.7
+watch_on
 is "what is not measured meanwhile is said" "$(sample '[.not_measured[] | select(.source == "vhost_iotlb") | .why] | unique')" \
 	'["vhost was let go (migscope release)"]'
 load_end first
@@ -124,9 +124,9 @@ for ((i = 0; i < 100; i++)); do
 done
 is "taken back: nothing is missing any more" "$(sample '[.not_measured[] | select(.source == "vhost_iotlb")]')" '[]'
 load_go second; load_to second end
-sleep 0.7
+watch_on
 load_end second
-sleep 0.7
+watch_on
 watch_end
 second=$(truth second .pid)
 is "of the one that came: what it did since we look again" \
@@ -143,16 +143,16 @@ watch_first stat -j 0.3 -s vfio
 sim=".devices[] | select(.dev == \"$uuid\")"
 load sim given_back $uuid
 load_to sim open
-sleep 0.7
+watch_on
 is "it is open" "$(sample "$sim | [.alive, .migration.state, .migration.steps]")" '[true,"running",2]'
 load_go sim; load_to sim closed
-sleep 0.7
+watch_on
 is "closed: it has ended" "$(sample "$sim.alive")" false
 ran=$(sample "$sim.migration.seconds_in.running")
-sleep 0.7
+watch_on
 is "and does not go on" "$(sample "$sim.migration.seconds_in.running")" "$ran"
 load_go sim; load_to sim open
-sleep 0.7
+watch_on
 is "opened again: it goes on" "$(sample "$sim | [.alive, .migration.state, .migration.steps]")" '[true,"running",4]'
 load_go sim; load_to sim closed
 load_end sim
@@ -161,10 +161,10 @@ load_end sim
 load away given_away $uuid
 away=".devices[] | select(.dev == \"$uuid\" and .pid == ${load_pid[away]})"
 load_to away kept
-sleep 0.7
+watch_on
 is "a child has it: it has not ended" "$(sample "$away.alive")" true
 load_go away; load_to away closed
-sleep 0.7
+watch_on
 is "the child has closed it: it has ended" "$(sample "$away.alive")" false
 load_go away
 load_end away
@@ -175,7 +175,7 @@ load late failed_step $uuid
 load_to late resuming
 watch_first stat -j 0.3 -s vfio
 load_go late; load_to late failed
-sleep 0.7
+watch_on
 is "met at a step that failed: it is where it was, and is so since then" \
    "$(sample ".devices[] | select(.dev == \"$uuid\") | [.alive, .migration.state, .migration.errors, (.migration.seconds_in | keys), .migration.seconds_in.resuming < 60]")" \
    '[true,"resuming",1,["resuming"],true]'
