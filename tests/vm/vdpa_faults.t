@@ -29,7 +29,7 @@ faults() {	# NAME ARGUMENT...
 faults "a card is added" add mgmtdev=vdpasim_net name=card mac=020000000001
 faults "a disk is added" add mgmtdev=vdpasim_blk name=disk
 is "none of them is left" "$(vdpa dev show)" ''
-vdpa dev add name card mgmtdev vdpasim_net || bail_out "no card"
+vdpa dev add name card mgmtdev vdpasim_net mac 02:00:00:00:00:01 || bail_out "no card"
 vdpa dev add name disk mgmtdev vdpasim_blk || bail_out "no disk"
 for device in card disk; do
 	for driver in vhost_vdpa virtio_vdpa; do
