@@ -51,6 +51,17 @@ static inline void killed_ready(int tell, bool exits)
 		pause();
 }
 
+/* Has it ended within @ms, and how? */
+static inline bool killed_gone_within(pid_t pid, int ms, int *status)
+{
+	for (; ms > 0; ms -= 10) {
+		if (waitpid(pid, status, WNOHANG) == pid)
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
 /*
  * @told: the other end. Where it is not to exit by itself, it must not have told anything else
  * for @lead_ms, or it was not kept.
@@ -69,12 +80,8 @@ static inline bool killed_is_gone(pid_t pid, int told, bool exits, int lead_ms)
 		kill(pid, SIGKILL);
 	}
 	close(told);
-	for (int ms = 0; ms < KILLED_MS; ms += 10) {
-		if (waitpid(pid, &status, WNOHANG) == pid)
-			return exits ? WIFEXITED(status) : WIFSIGNALED(status);
-		usleep(10000);
-	}
-	return false;
+	return killed_gone_within(pid, KILLED_MS, &status) &&
+	       (exits ? WIFEXITED(status) : WIFSIGNALED(status));
 }
 
 #endif

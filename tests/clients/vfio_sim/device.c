@@ -394,16 +394,6 @@ static int file_of(pid_t pid, int fd)
 	return copy;
 }
 
-static bool gone_within(pid_t pid, int ms, int *status)
-{
-	for (; ms > 0; ms -= 10) {
-		if (must(waitpid(pid, status, WNOHANG)) == pid)
-			return true;
-		usleep(10000);
-	}
-	return false;
-}
-
 /*
  * Memory that user space has to bring: DMA by the CPU ends with an error, as if it had to be
  * pinned, and nobody waits. Whatever waits all the same is let go in the end, so that the
@@ -430,11 +420,11 @@ static void test_missing(void)
 	if (works)
 		usleep(100000);
 	must(kill(pid, SIGKILL));
-	gone = gone_within(pid, 5000, &status);
+	gone = killed_gone_within(pid, 5000, &status);
 	if (!gone) {
 		bring = (struct uffdio_zeropage){ .range = { (uintptr_t)mem + 2 * PAGE, PAGE } };
 		ioctl(faults, UFFDIO_ZEROPAGE, &bring);
-		check(gone_within(pid, 20000, &status), "it waits for ever, and for something else");
+		check(killed_gone_within(pid, KILLED_MS, &status), "it waits for ever, and for something else");
 	}
 	check(works, "it waits for what nobody brings, or something else is wrong");
 	check(gone, "it could not be killed");
