@@ -32,31 +32,29 @@ static inline s64 vdpa_op_result(s64 result, bool can_fail)
 }
 
 /*
- * @method is a member's name: it takes no parentheses.
- * vdpa_ask: a call with a number for its answer
+ * @method is a member's name: it takes no parentheses. @outcome makes of the answer what the
+ * event says of it.
  */
-#define vdpa_ask(vdev, method, ...)						\
+#define __vdpa_call(outcome, vdev, method, ...)					\
 ({										\
-	struct vdpa_device *ask_vdev = (vdev);					\
-	u64 ask_since = vdpa_op_begin();					\
-	__auto_type ask_result = ask_vdev->config->method(ask_vdev, ##__VA_ARGS__); \
+	struct vdpa_device *call_vdev = (vdev);					\
+	u64 call_since = vdpa_op_begin();					\
+	__auto_type call_answer = call_vdev->config->method(call_vdev, ##__VA_ARGS__); \
 										\
-	vdpa_op_end(ask_vdev, VDPA_OP_##method,					\
-		    vdpa_op_result(ask_result, is_signed_type(typeof(ask_result))), \
-		    ask_since);							\
-	ask_result;								\
+	vdpa_op_end(call_vdev, VDPA_OP_##method, outcome(call_answer), call_since); \
+	call_answer;								\
 })
+
+#define __vdpa_number(answer)	vdpa_op_result(answer, is_signed_type(typeof(answer)))
+#define __vdpa_no_number(answer)	((void)(answer), 0)
+
+/* vdpa_ask: a call with a number for its answer */
+#define vdpa_ask(vdev, method, ...)						\
+	__vdpa_call(__vdpa_number, vdev, method, ##__VA_ARGS__)
 
 /* vdpa_fetch: one whose answer is no number, and cannot be an error */
 #define vdpa_fetch(vdev, method, ...)						\
-({										\
-	struct vdpa_device *fetch_vdev = (vdev);				\
-	u64 fetch_since = vdpa_op_begin();					\
-	__auto_type fetch_result = fetch_vdev->config->method(fetch_vdev, ##__VA_ARGS__); \
-										\
-	vdpa_op_end(fetch_vdev, VDPA_OP_##method, 0, fetch_since);		\
-	fetch_result;								\
-})
+	__vdpa_call(__vdpa_no_number, vdev, method, ##__VA_ARGS__)
 
 /* vdpa_tell: a call without an answer */
 #define vdpa_tell(vdev, method, ...)						\
