@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
+# A vDPA device and the process that has it. Takes TAP_TMP.
+#
 #	vdpa_node NAME		prints how a process opens the vDPA device NAME of vhost_vdpa:
 #				waits for that file, ten seconds
-#	vdpa_says WORD FILE [SECONDS]	waits until a process has written that there, by default
-#				thirty seconds
+#	vdpa_says WORD FILE [SECONDS]	waits until a process has begun a line of that with WORD,
+#				by default thirty seconds
+#	vdpa_pause SECONDS	a sleep that starts no process
 
 vdpa_node() {
 	local node tries
@@ -17,11 +20,18 @@ vdpa_node() {
 	return 1
 }
 
+vdpa_never=''
+vdpa_pause() {
+	# where nobody ever writes
+	[ -n "$vdpa_never" ] || { mkfifo "$TAP_TMP/never" && exec {vdpa_never}<>"$TAP_TMP/never"; }
+	read -rt "$1" -u "$vdpa_never" || :
+}
+
+# A process for each look would take longer than what is waited for, on a debug kernel.
 vdpa_says() {
-	local tries
-	for ((tries = 0; tries < 10 * ${3:-30}; tries++)); do
-		! grep -q "$1" "$2" || return 0
-		sleep 0.1
+	local end=$((SECONDS + ${3:-30}))
+	until [[ $'\n'$(<"$2") == *$'\n'"$1"* ]]; do
+		[ $SECONDS -lt $end ] || return 1
+		vdpa_pause 0.05
 	done
-	return 1
 }

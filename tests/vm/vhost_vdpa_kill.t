@@ -21,11 +21,6 @@ trap cleanup EXIT
 kills=12
 [ -z "${MIGSCOPE_LONG-}" ] || kills=100
 
-# where nobody ever writes: to wait without a process for it, of which each takes its time
-mkfifo "$TAP_TMP/never"
-exec 9<>"$TAP_TMP/never"
-wait_for() { read -rt "$1" -u 9 || :; }
-
 probe_start
 pinned=$(pins_left)
 for mode in tables maps; do
@@ -35,11 +30,8 @@ for mode in tables maps; do
 		: >"$TAP_TMP/out"
 		"$client" "$node" busy $((i * 7919)) >"$TAP_TMP/out" &
 		busy=$!
-		for ((tries = 0; tries < 600; tries++)); do
-			[[ "$(<"$TAP_TMP/out")" != *busy* ]] || break
-			wait_for 0.05
-		done
-		wait_for "0.0$((i * 37 % 10))"
+		vdpa_says busy "$TAP_TMP/out"
+		vdpa_pause "0.0$((i * 37 % 10))"
 		kill -KILL $busy
 		# killed, not ended by itself
 		wait $busy 2>/dev/null
