@@ -14,7 +14,7 @@ DEBUG_KVER = $(shell $(WB)/debug_kernel kver 2>/dev/null)
 modules: $(DEPS_STAMP)
 	@$(WB)/modules $(KVER) $(FOLDERS)
 
-##make debug-kernel	a kernel with KASAN, lockdep, kmemleak, fault injection; 15 min, once
+##make debug-kernel	a kernel with KASAN, lockdep, kmemleak, fault injection; 23 min, once
 debug-kernel: $(DEPS_STAMP)
 	@$(WB)/debug_kernel
 

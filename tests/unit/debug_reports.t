@@ -7,7 +7,7 @@
 . "${0%/*}/../tap.sh"
 
 kver=$(kernel/workbench/debug_kernel kver 2>/dev/null) ||
-	skip_all "the debug kernel is not built (make debug-kernel, 15 min once)"
+	skip_all "the debug kernel is not built (make debug-kernel, 23 min once)"
 probe=build/testmod/$kver/tests-vm-debug_probe/debug_probe.ko
 [ -f "$probe" ] || bail_out "$probe is not built: make testmods"
 
