@@ -105,6 +105,17 @@ ok "what was counted stays" test -e $dir
 "$migscope" unpin $dir
 is "until it is taken away" "$?:$(ls -d $dir 2>/dev/null)" 0:
 is "and nothing is attached" "$(bpftool -j link list | jq '[.[] | select(.prog_id as $p | $p)] | length')" 0
+
+# the package's, beside it: what else than dpkg tells it to go away
+systemctl enable -q --now migscope
+ok "started anew: it pins" test -d $dir
+sh tools/packaging/migscope/prerm upgrade 1
+is "the package is upgraded: it goes on" "$?:$(systemctl is-active migscope)" 0:active
+sh tools/packaging/migscope/prerm remove
+is "removed: it has ended, and is not started again" \
+   "$?:$(systemctl is-active migscope):$(systemctl is-enabled migscope)" 0:inactive:disabled
+nok "removed: it leaves nothing pinned" test -e $dir
+is "removed: and nothing attached" "$(bpftool -j link list | jq '[.[] | select(.prog_id as $p | $p)] | length')" 0
 note "$(systemd-analyze security --no-pager migscope.service | tail -1)"
 
 done_testing
