@@ -68,6 +68,13 @@ is "one name, two VMs: as many as were counted, and none was left out by the cap
 	"$(cat "$TAP_TMP/stats")" "$(wc -l <"$TAP_TMP/twins.json") 0"
 shown() { jq -sc --arg n "migscope_$1" 'map(select(.name == $n and (.labels.vm | IN("again", "first", "over"))) | .value)' "$TAP_TMP/twins.json"; }
 is "one name, two VMs: the living one is shown, else the newer" "$(shown dirty_pages_total)" '[2,3,6]'
+# one series less than all VMs have
+most=$(jq -s 'map(select(.labels.vm != "over" or (.labels.dev | not))) | length - 1' "$TAP_TMP/twins.json")
+$render twins "$most" 2>/dev/null >"$TAP_TMP/capped"
+tests/lib/exposition.py openmetrics "$TAP_TMP/capped" >"$TAP_TMP/capped.json"
+is "of those that ended the oldest is left out first" \
+	"$(jq -sc 'map(select(.labels.dev | not) | .labels.vm // empty) | unique | [length, any(. == "over")]' "$TAP_TMP/capped.json")" \
+	"$(jq -sc 'map(select(.labels.dev | not) | .labels.vm // empty) | unique | [length - 1, true]' "$TAP_TMP/twins.json")"
 is "one name, two VMs: whether it is alive" "$(shown vm_alive)" '[1,1,0]'
 is "one name, two devices: the same" \
 	"$(jq -sc 'map(select(.name == "migscope_iotlb_lookups_total" and .labels.result == "miss") | [.labels.vm, .value])' "$TAP_TMP/twins.json")" \

@@ -173,6 +173,10 @@ chmod +x "$TAP_TMP/capped"
 migscope="$TAP_TMP/capped" watched
 is "with $least: it counts" \
    "$(sample ".vms[] | select(.pid == $(truth ring .pid)) | .dirty_ring.pushes")" "$(truth ring '.vms[0].total.pushes')"
+setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps $least --bounding-set $least --ambient-caps $least \
+	timeout 60 "$migscope" serve --user daemon -l 127.0.0.1:0 >"$TAP_TMP/out" 2>"$TAP_TMP/err"
+is "serve as another user, not by root: it does not start" "$?" 1
+like "serve as another user, not by root: says why" "$(cat "$TAP_TMP/err")" 'daemon: only root can'
 
 # --- BTF
 doctor --btf /no/such/file

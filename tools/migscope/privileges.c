@@ -66,6 +66,10 @@ int privileges_drop(const char *user)
 	struct passwd *pw;
 	int err;
 
+	if (geteuid() && user) {
+		ms_error("--user %s: only root can become another user", user);
+		return -EPERM;
+	}
 	if (!geteuid()) {
 		pw = getpwnam(user ? user : "nobody");
 		if (!pw && user) {

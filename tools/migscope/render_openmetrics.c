@@ -298,13 +298,16 @@ static int mark_distinct(struct metric_at *at, enum metric_scope scope, bool *sh
 	return 0;
 }
 
-/* Which objects of each scope fit, of those that are marked; those of the host always do. */
+/*
+ * Which objects of each scope fit, of those that are marked; those of the host always do. First
+ * those that are there, then of those that are over the youngest.
+ */
 static void choose(struct metric_at *at, size_t most, bool **shown, struct openmetrics_stats *stats)
 {
 	for (int alive = 1; alive >= 0; alive--)
 		for (enum metric_scope scope = 0; scope < METRIC_SCOPES; scope++)
-			for (size_t i = 0; i < metrics_objects(at->m, scope); i++) {
-				size_t n;
+			for (size_t k = 0, all = metrics_objects(at->m, scope); k < all; k++) {
+				size_t i = alive ? k : all - 1 - k, n;
 
 				metrics_object(at, scope, i);
 				if (!shown[scope][i] ||
