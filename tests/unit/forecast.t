@@ -74,7 +74,7 @@ sqlite3 "$db" "DELETE FROM session"
 text=$("$migscope" forecast -b 100 "$db")
 is "no session: status" "$?" 4
 like "no session: says so" "$text" 'no data for a forecast'
-for bad in '' '-b' '-b x' '-b 0' '-b 1 a b' '-b 1 -D x' '-b 1 --qmp s f' '-b 1 -i 1ms' '-q'; do
+for bad in '' '-b' '-b x' '-b 0' '-b 1 a b' '-b 1 -D x' '-b 1 --qmp s f' '-b 1 -g one f' '-b 1 -p 1 f' '-b 1 -i 1ms' '-q'; do
 	# shellcheck disable=SC2086 # words
 	"$migscope" forecast $bad >/dev/null 2>&1
 	is "forecast $bad: usage" "$?" 2

@@ -309,7 +309,7 @@ is "the port is taken: status" "$?" 1
 like "the port is taken: says so" "$(cat "$TAP_TMP/err")" 'in use'
 is "the port is taken: nothing else" "$(cat "$TAP_TMP/out")" ''
 serve_end TERM
-for bad in '-l' '-l x' '-l 127.0.0.1' '-l :80' '-l ::1:80' '-l localhost:80' '-l [::1:80' '--keep x' '--max-series 0' '--max-series -1' '-s nothing' 'word' '-q'; do
+for bad in '-l' '-l x' '-l 127.0.0.1' '-l :80' '-l ::1:80' '-l localhost:80' '-l [::1:80' '--keep x' '--keep 9999999h' '--max-series 0' '--max-series -1' '--max-series 99999999999999999999' '-s nothing' 'word' '-q'; do
 	# shellcheck disable=SC2086 # words
 	timeout 20 "$migscope" serve $bad >"$TAP_TMP/out" 2>"$TAP_TMP/err"
 	is "serve $bad: usage" "$?" 2

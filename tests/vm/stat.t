@@ -56,7 +56,7 @@ ok "intervals are at least what was asked for" jq -se 'map(.interval) | min >= 0
 is "a duration: the last line is final" "$(sample .final)" true
 ok "a duration is not cut short" jq -se 'last.elapsed >= 0.49' "$TAP_TMP/watch"
 num "a duration: no line behind it" "$(wc -l <"$TAP_TMP/watch")" -le 3
-for bad in '-d x' '-d -1' '-d 0' '0' '0.001' 'x' '1 0' '1 -1' '1 x' '1 1 1' '-p 0' '-p x' '-s nothing' '-s dirty_ring,nothing' '-q'; do
+for bad in '-d x' '-d -1' '-d 0' '0' '0.001' 'x' '1 0' '1 -1' '1 x' '1 99999999999999999999' '1 1 1' '-p 0' '-p x' '-s nothing' '-s dirty_ring,nothing' '-q'; do
 	# shellcheck disable=SC2086 # words
 	timeout 20 "$migscope" stat $bad >"$TAP_TMP/out" 2>"$TAP_TMP/err"
 	is "stat $bad: usage" "$?" 2

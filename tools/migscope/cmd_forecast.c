@@ -20,6 +20,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define SAMPLING_MAX 60	/* s: of calc-dirty-rate */
+
 struct args {
 	const char *file;	/* NULL: what happens now */
 	const char *qmp;
@@ -52,10 +54,9 @@ static const struct argp_option options[] = {
 /* A number of MB, or of MB/s, in bytes. */
 static double megabytes(const char *arg, struct argp_state *state)
 {
-	char *end;
-	double value = 1e6 * strtod(arg, &end);
+	double value = ms_parse_megabytes(arg);
 
-	if (*end || end == arg || !(value > 0) || value > 1e15)
+	if (value < 0)
 		argp_error(state, "%s: not a number of MB, or MB/s", arg);
 	return value;
 }
@@ -124,6 +125,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "what a migration may send is missing: -b MB/S");
 		if (a->file && a->qmp)
 			argp_error(state, "a recording has no monitor");
+		if (a->file && (a->run.filter.name || a->run.filter.pid))
+			argp_error(state, "of a recording each migration is shown: without -g, -p");
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;
@@ -154,12 +157,13 @@ static void show(const struct args *a, struct json_object *f, int *status)
 	json_object_put(f);
 }
 
-/* @running: only those that go on. */
-static int from_recording(const struct args *a, const char *path, bool running)
+/* @running: only those that go on. @nothing: what is said where there is none at all. */
+static int from_recording(const struct args *a, const char *path, bool running, const char *nothing)
 {
 	struct report_options none = { 0 };
 	struct json_object *report = report_read(path, &none), *s;
 	int status = MS_EXIT_PARTIAL;
+	bool any = false;
 
 	if (!report)
 		return MS_EXIT_FAILURE;
@@ -168,7 +172,10 @@ static int from_recording(const struct args *a, const char *path, bool running)
 		if (!strcmp(text(s, "kind"), "display") || (running && strcmp(text(s, "outcome"), "running")))
 			continue;
 		show(a, forecast_session(report, i, &a->plan), &status);
+		any = true;
 	}
+	if (!any && !a->json)
+		printf("no data for a forecast: %s\n", nothing);
 	json_object_put(report);
 	return status;
 }
@@ -176,11 +183,13 @@ static int from_recording(const struct args *a, const char *path, bool running)
 /* Before a migration nothing is tracked: only QEMU can look, and it samples. */
 static int from_sampling(struct args *a)
 {
-	int seconds = ceil(fmin(fmax(a->run.duration, 1), 60)), status = MS_EXIT_PARTIAL;
+	int seconds = ceil(fmin(fmax(a->run.duration, 1), SAMPLING_MAX)), status = MS_EXIT_PARTIAL;
 	struct json_object *o;
 	char vm[64];
 	double rate;
 
+	if (a->run.duration > SAMPLING_MAX)
+		fprintf(stderr, "QEMU samples for %d s, it can no longer\n", SAMPLING_MAX);
 	if (qmp_dirty_rate(a->run.qmp, seconds, &rate)) {
 		ms_error("QMP: %s", qmp_error(a->run.qmp));
 		return MS_EXIT_FAILURE;
@@ -231,7 +240,10 @@ static int from_now(const struct ms_opts *opts, struct args *a)
 	snprintf(path, sizeof(path), "%s/recording", dir);
 	ret = watch(opts, a, path);
 	if (ret == MS_EXIT_OK)
-		ret = from_recording(a, path, true);
+		ret = from_recording(a, path, true, a->qmp ?
+				     "what was migrated is over by now, or does not look like a migration here" :
+				     "nothing is migrated now, and before a migration nothing is tracked; "
+				     "--qmp SOCKET has QEMU sample it");
 	unlink(path);
 	/* what a recording that was not finished leaves */
 	strcat(path, "-journal");
@@ -267,9 +279,8 @@ int cmd_forecast(const struct ms_opts *opts, int argc, char **argv)
 	if (argp_parse(&argp, argc, argv, 0, NULL, &a))
 		return MS_EXIT_USAGE;
 	if (a.file) {
-		ret = from_recording(&a, a.file, false);
-		if (ret == MS_EXIT_PARTIAL && !a.json)
-			printf("no data for a forecast: record a migration, or watch one with migscope -w forecast\n");
+		ret = from_recording(&a, a.file, false,
+				     "record a migration, or watch one with migscope -w forecast");
 		return ms_wrote_all() ? ret : MS_EXIT_FAILURE;
 	}
 	ms_catch_signals();
@@ -282,8 +293,5 @@ int cmd_forecast(const struct ms_opts *opts, int argc, char **argv)
 	else
 		ret = from_now(opts, &a);
 	qmp_close(a.run.qmp);
-	if (ret == MS_EXIT_PARTIAL && !a.json && !a.qmp)
-		printf("no data for a forecast: nothing is migrated now, and before a migration nothing is tracked; "
-		       "--qmp SOCKET has QEMU sample it\n");
 	return ms_wrote_all() ? ret : MS_EXIT_FAILURE;
 }

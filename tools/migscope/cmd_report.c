@@ -28,7 +28,6 @@ static const struct argp_option options[] = {
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct args *a = state->input;
-	char *end;
 
 	switch (key) {
 	case 'j':
@@ -38,8 +37,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		a->html = arg;
 		return 0;
 	case 'b':
-		a->report.bandwidth = 1e6 * strtod(arg, &end);
-		if (*end || end == arg || !(a->report.bandwidth > 0) || a->report.bandwidth > 1e15)
+		a->report.bandwidth = ms_parse_megabytes(arg);
+		if (a->report.bandwidth < 0)
 			argp_error(state, "%s: not a number of MB/s", arg);
 		return 0;
 	case 'D':

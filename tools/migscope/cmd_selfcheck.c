@@ -178,16 +178,18 @@ static int run_case(struct bpf_host *host, const char *path, const struct load_c
 	struct model m = { 0 };
 	struct load l = { 0 };
 	int err = -EIO, status, differ = 0;
+	bool attached = c->when != MIDDLE;
 	char *truth = NULL;
 
-	if (c->when == MIDDLE)
+	if (!attached)
 		bpf_host_detach(host);
 	if (load_start(path, c, &l))
 		goto out;
 	if (!load_at(&l, c->when == BEFORE ? "start" : "middle"))
 		goto out;
-	if (c->when == MIDDLE)
+	if (!attached)
 		bpf_host_attach(host);
+	attached = true;
 	load_go_on(&l);
 	if (!load_at(&l, "end"))
 		goto out;
@@ -202,6 +204,9 @@ static int run_case(struct bpf_host *host, const char *path, const struct load_c
 	differ = truth_compare(truth, c->when == MIDDLE, &m);
 	err = differ < 0 ? differ : 0;
 out:
+	/* the next one's */
+	if (!attached)
+		bpf_host_attach(host);
 	status = load_end(&l);
 	if (!err && status) {
 		ms_error("kvmload ended with %d", status);

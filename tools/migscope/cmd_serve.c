@@ -43,7 +43,7 @@ static const struct argp_option options[] = {
 	{ "bandwidth", 'b', "MB/S", 0, "What a migration may send: then it is forecast whether one converges", 0 },
 	{ "downtime", 'D', "TIME", 0, "What downtime it may cause (300ms)", 0 },
 	{ "keep", OPT_KEEP, "TIME", 0, "Keep the series of a VM for TIME after its end (15m)", 0 },
-	{ "max-series", OPT_MOST, "N", 0, "Export at most N series; VMs beyond them are left out (100000)", 0 },
+	{ "max-series", OPT_MOST, "N", 0, "Export at most N series; what is over is left out first, and devices before VMs (100000)", 0 },
 	{ "pin", OPT_PIN, "DIR", 0,
 	  "Keep probes and counters below DIR on a bpf file system, and take over what is there", 0 },
 	{ "user", OPT_USER, "NAME", 0, "The process that answers HTTP runs as NAME (nobody)", 0 },
@@ -53,7 +53,6 @@ static const struct argp_option options[] = {
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct args *a = state->input;
-	char *end;
 
 	switch (key) {
 	case 'l':
@@ -68,13 +67,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "%s: not a duration (10s, 2m, 1h)", arg);
 		return 0;
 	case OPT_MOST:
-		a->serve.most = strtoul(arg, &end, 10);
-		if (*end || !a->serve.most || *arg == '-')
+		a->serve.most = ms_parse_count(arg);
+		if (!a->serve.most)
 			argp_error(state, "%s: not a number of series", arg);
 		return 0;
 	case 'b':
-		a->serve.bandwidth = 1e6 * strtod(arg, &end);
-		if (*end || end == arg || !(a->serve.bandwidth > 0) || a->serve.bandwidth > 1e15)
+		a->serve.bandwidth = ms_parse_megabytes(arg);
+		if (a->serve.bandwidth < 0)
 			argp_error(state, "%s: not a number of MB/s", arg);
 		return 0;
 	case 'D':

@@ -38,7 +38,6 @@ static const struct argp_option options[] = {
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct args *a = state->input;
-	char *end;
 
 	switch (key) {
 	case 's':
@@ -69,8 +68,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			if (a->interval < 0.01)
 				argp_error(state, "%s: not an interval (0.01 s or more)", arg);
 		} else if (a->positional == 1) {
-			a->count = strtoul(arg, &end, 10);
-			if (*end || !a->count || *arg == '-')
+			a->count = ms_parse_count(arg);
+			if (!a->count)
 				argp_error(state, "%s: not a count", arg);
 		} else {
 			argp_error(state, "%s: one argument too many", arg);

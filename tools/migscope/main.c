@@ -3,6 +3,7 @@
 #include "migscope.h"
 
 #include <argp.h>
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -151,12 +152,30 @@ double ms_parse_time(const char *arg)
 	char *end;
 	double v = strtod(arg, &end);
 
-	if (end == arg || !(v > 0) || v > 1e9)
+	if (end == arg || !(v > 0))
 		return -1;
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
 		if (!strcmp(end, units[i].unit))
-			return v * units[i].seconds;
+			return v * units[i].seconds <= 1e9 ? v * units[i].seconds : -1;
 	return -1;
+}
+
+double ms_parse_megabytes(const char *arg)
+{
+	char *end;
+	double v = 1e6 * strtod(arg, &end);
+
+	return *end || end == arg || !(v > 0) || v > 1e15 ? -1 : v;
+}
+
+unsigned long ms_parse_count(const char *arg)
+{
+	unsigned long v;
+	char *end;
+
+	errno = 0;
+	v = strtoul(arg, &end, 10);
+	return !isdigit((unsigned char)*arg) || *end || errno ? 0 : v;
 }
 
 pid_t ms_parse_pid(const char *arg)

@@ -44,6 +44,10 @@ bool ms_wrote_all(void);
 
 /* Seconds from "10", "10s", "500ms", "2m", "1h"; negative if it is none of these. */
 double ms_parse_time(const char *arg);
+/* Bytes from a number of MB, or bytes a second from MB/s; negative if it is none. */
+double ms_parse_megabytes(const char *arg);
+/* A number above 0; 0 if it is none, or does not fit. */
+unsigned long ms_parse_count(const char *arg);
 /* A process id; -1 if it is none. */
 pid_t ms_parse_pid(const char *arg);
 

@@ -322,7 +322,8 @@ int render_json(FILE *out, const struct model *m, bool final)
 	json_add(o, "final", json_object_new_boolean(final));
 	json_add(o, "exact", json_object_new_boolean(m->measured[MEASURE_RING_EXACT] ||
 						m->measured[MEASURE_LOG_MARKS] ||
-						m->measured[MEASURE_IOTLB_HIT]));
+						m->measured[MEASURE_IOTLB_HIT] ||
+						m->measured[MEASURE_VDPA_HIT]));
 	list = json_object_new_array();
 	for (size_t i = 0; i < m->vms; i++)
 		json_object_array_add(list, vm_object(m, &m->vm[i]));

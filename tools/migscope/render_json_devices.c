@@ -48,7 +48,8 @@ static struct json_object *iotlb_object(const struct model *m, const struct mode
 		json_add_u64(o, "evictions", v->evictions);
 	if (m->measured[MEASURE_IOTLB_TABLE]) {
 		json_add_u64(o, "entries", v->entries);
-		json_add_u64(o, "entries_limit", v->limit);
+		if (v->limit)
+			json_add_u64(o, "entries_limit", v->limit);
 	}
 	return o;
 }
@@ -183,7 +184,7 @@ static struct json_object *spaces_list(const struct model *m, const struct model
 			json_add_u64(o, "asid", i);
 		if (d->has_vdpa && m->measured[MEASURE_VDPA_SPACE]) {
 			json_add_u64(o, "entries", s->entries);
-			if (s->limit != ~0U)
+			if (s->limit && s->limit != ~0U)
 				json_add_u64(o, "entries_limit", s->limit);
 		}
 		if (s->own && m->measured[MEASURE_VDPA_MISS]) {

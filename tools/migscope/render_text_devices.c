@@ -256,8 +256,11 @@ static void report_iotlb(FILE *out, const struct model *m, const struct model_de
 {
 	const struct ms_iotlb_dev *v = &d->iotlb;
 
-	if (m->measured[MEASURE_IOTLB_TABLE])
+	/* 0: nobody has looked at the table yet, or the module's parameter sets no limit */
+	if (m->measured[MEASURE_IOTLB_TABLE] && v->limit)
 		fprintf(out, "  translations: %u of at most %u\n", v->entries, v->limit);
+	else if (m->measured[MEASURE_IOTLB_TABLE] && v->entries)
+		fprintf(out, "  translations: %u\n", v->entries);
 	if (m->measured[MEASURE_IOTLB_MISS])
 		fprintf(out, "  misses: %llu\n", v->misses);
 	if (m->measured[MEASURE_IOTLB_WAIT]) {
@@ -376,7 +379,7 @@ static void report_spaces(FILE *out, const struct model *m, const struct model_d
 			fputs("  tables of no device that is known: ", out);
 		if (d->has_vdpa && m->measured[MEASURE_VDPA_SPACE]) {
 			fprintf(out, "%u translations", s->entries);
-			if (s->limit != ~0U)
+			if (s->limit && s->limit != ~0U)
 				fprintf(out, " of at most %u", s->limit);
 			sep = "; ";
 		}
