@@ -5,8 +5,8 @@
 #
 #	vdpa_node NAME		prints how a process opens the vDPA device NAME of vhost_vdpa:
 #				waits for that file, ten seconds
-#	vdpa_says WORD FILE [SECONDS]	waits until a process has begun a line of that with WORD,
-#				by default thirty seconds
+#	vdpa_says WORD FILE [SECONDS]	waits until a process has written that there, by default
+#				thirty seconds; if it does not the test fails
 #	vdpa_pause SECONDS	a sleep that starts no process
 
 vdpa_node() {
@@ -30,8 +30,8 @@ vdpa_pause() {
 # A process for each look would take longer than what is waited for, on a debug kernel.
 vdpa_says() {
 	local end=$((SECONDS + ${3:-30}))
-	until [[ $'\n'$(<"$2") == *$'\n'"$1"* ]]; do
-		[ $SECONDS -lt $end ] || return 1
+	until [[ $(<"$2") == *"$1"* ]]; do
+		[ $SECONDS -lt $end ] || { fail "$1 is said in time"; return 1; }
 		vdpa_pause 0.05
 	done
 }
