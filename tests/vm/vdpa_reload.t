@@ -1,17 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: vm=6.12,debug timeout=3600 vdpa own long
+# migscope: vm=6.12,debug timeout=5400 vdpa own long
 #
 # The vDPA modules loaded, used by the kernel and by a process, and unloaded, a hundred times:
-# the simulator's card and disk, and a function of the machine's. On the debug kernel, where a
-# module takes ten seconds to load, and eight of them are, five times.
+# the simulator's card and disk, and a function of the machine's.
 . "${0%/*}/../tap.sh"
 # shellcheck source=tests/lib/ifcvf.sh
 . "${0%/*}/../lib/ifcvf.sh"
 
 mac=02:00:00:00:00:22
 times=100
-[ "$MIGSCOPE_KERNEL" != debug ] || times=5
 vmalloc() { sed -n 's/^VmallocUsed: *\([0-9]*\).*/\1/p' /proc/meminfo; }
 frames() { [ -n "$1" ] && wire_up "$1" && build/clients/frames -n 8 "$1" >/dev/null; }
 
