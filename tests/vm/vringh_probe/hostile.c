@@ -238,6 +238,8 @@ static void no_memory(enum kind kind)
 		for (i = 0; i < NUM - 1; i++)
 			data_desc(&r, &r.desc[i], i < NUM - 2 ? NEXT : 0, i + 1);
 		offer(&r, 0);
+		/* only those for user memory write it where there is no chain */
+		head = NUM;
 		current->fail_nth = nth;
 		ret = getdesc(&r, true, true, &head);
 		reached = !current->fail_nth;
