@@ -74,4 +74,4 @@ ifcvf_net() { ifcvf_wait "/sys/bus/vdpa/devices/$1/../virtio*/net/*"; }
 ifcvf_disk() { ifcvf_wait "/sys/bus/vdpa/devices/$1/../virtio*/block/*"; }
 ifcvf_vectors() { grep -c "ifcvf-$1-" /proc/interrupts; }
 
-wait_for_line() { vdpa_says "$1" "$2" 60; }
+wait_for_line() { vdpa_says $'\n'"$1" "$2" 60; }

@@ -30,8 +30,9 @@ vdpa_pause() {
 # A process for each look would take longer than what is waited for, on a debug kernel.
 vdpa_says() {
 	local end=$((SECONDS + ${3:-30}))
-	until [[ $(<"$2") == *"$1"* ]]; do
-		[ $SECONDS -lt $end ] || { fail "$1 is said in time"; return 1; }
+	# before the first line, too, so that a word can be asked for at the beginning of one
+	until [[ $'\n'$(<"$2") == *"$1"* ]]; do
+		[ $SECONDS -lt $end ] || { fail "${1#$'\n'} is said in time"; return 1; }
 		vdpa_pause 0.05
 	done
 }
