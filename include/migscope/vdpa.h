@@ -66,7 +66,7 @@ struct ms_vdpa_space {
 	__u64 denied;		/* mapped, but not for this access */
 	__u64 hits;		/* exact mode */
 	__u32 entries;		/* of the table, when it changed last */
-	__u32 limit;		/* ~0: none but that of memory */
+	__u32 limit;		/* ~0: none but that of memory; 0: not known */
 	__u32 own;		/* the device translates by it */
 	__u32 unused;
 };

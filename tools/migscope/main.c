@@ -155,8 +155,10 @@ double ms_parse_time(const char *arg)
 	if (end == arg || !(v > 0))
 		return -1;
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		if (!strcmp(end, units[i].unit))
-			return v * units[i].seconds <= 1e9 ? v * units[i].seconds : -1;
+		if (!strcmp(end, units[i].unit)) {
+			v *= units[i].seconds;
+			return v <= 1e9 ? v : -1;
+		}
 	return -1;
 }
 

@@ -195,4 +195,4 @@ void fn(const struct metric_at *at)					\
 }
 
 SPACE_METRIC(vdpa_entries, true, s->entries)
-SPACE_METRIC(vdpa_limit, s->limit && s->limit != ~0U, s->limit)
+SPACE_METRIC(vdpa_limit, model_space_limited(s), s->limit)

@@ -86,6 +86,12 @@ struct model_vm {
 };
 
 /* A device that a process holds, which is most often a VM's. */
+/* Is it known how many maps there can be, and bounded by something else than memory? */
+static inline bool model_space_limited(const struct ms_vdpa_space *s)
+{
+	return s->limit && s->limit != ~0U;
+}
+
 struct model_dev {
 	__u64 id;
 	char vm[MODEL_NAME_MAX];	/* of the process, as for a VM */

@@ -184,7 +184,7 @@ static struct json_object *spaces_list(const struct model *m, const struct model
 			json_add_u64(o, "asid", i);
 		if (d->has_vdpa && m->measured[MEASURE_VDPA_SPACE]) {
 			json_add_u64(o, "entries", s->entries);
-			if (s->limit && s->limit != ~0U)
+			if (model_space_limited(s))
 				json_add_u64(o, "entries_limit", s->limit);
 		}
 		if (s->own && m->measured[MEASURE_VDPA_MISS]) {

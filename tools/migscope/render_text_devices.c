@@ -379,7 +379,7 @@ static void report_spaces(FILE *out, const struct model *m, const struct model_d
 			fputs("  tables of no device that is known: ", out);
 		if (d->has_vdpa && m->measured[MEASURE_VDPA_SPACE]) {
 			fprintf(out, "%u translations", s->entries);
-			if (s->limit && s->limit != ~0U)
+			if (model_space_limited(s))
 				fprintf(out, " of at most %u", s->limit);
 			sep = "; ";
 		}
