@@ -44,6 +44,8 @@ is "how long migrations took: of none that cannot be told" "$(outcomes partial)"
 	'[["logging_off",5],["vm_ended",0],["idle",0],["tracking_off",0],["ran_on",2]]'
 
 # --- the cap: whole objects, those that ended first
+# vms FILE: those that have series of their own
+vms() { jq -sc 'map(select(.labels.dev | not) | .labels.vm // empty) | unique' "$1"; }
 for most in 1 40 240 290; do
 	$render openmetrics $most >"$TAP_TMP/capped" 2>"$TAP_TMP/stats"
 	read -r shown dropped <"$TAP_TMP/stats"
@@ -54,11 +56,11 @@ for most in 1 40 240 290; do
 	self=$(jq -sr 'map(select(.labels.vm | not)) | length' "$TAP_TMP/capped.json")
 	num "$most series at most: kept, but for our own" "$((shown - self))" -le "$((most > self ? most - self : 0))"
 done
-is "the one that ended is left out first" "$(jq -sr 'map(select(.labels.dev | not) | .labels.vm // empty) | unique | length' "$TAP_TMP/capped.json")" 1
+is "the one that ended is left out first" "$(vms "$TAP_TMP/capped.json" | jq length)" 1
 $render openmetrics 490 >"$TAP_TMP/capped" 2>/dev/null
 tests/lib/exposition.py openmetrics "$TAP_TMP/capped" >"$TAP_TMP/capped.json"
 is "nor does it keep a device out that is there" \
-	"$(jq -sc '[(map(select(.labels.dev | not) | .labels.vm // empty) | unique | length), any(.labels.dev)]' "$TAP_TMP/capped.json")" '[1,true]'
+	"[$(vms "$TAP_TMP/capped.json" | jq length),$(jq -sc 'any(.labels.dev)' "$TAP_TMP/capped.json")]" '[1,true]'
 
 # --- one that ended keeps its name for a while, and the next may have it
 $render twins >"$TAP_TMP/twins" 2>"$TAP_TMP/stats"
@@ -73,8 +75,8 @@ most=$(jq -s 'map(select(.labels.vm != "over" or (.labels.dev | not))) | length 
 $render twins "$most" 2>/dev/null >"$TAP_TMP/capped"
 tests/lib/exposition.py openmetrics "$TAP_TMP/capped" >"$TAP_TMP/capped.json"
 is "of those that ended the oldest is left out first" \
-	"$(jq -sc 'map(select(.labels.dev | not) | .labels.vm // empty) | unique | [length, any(. == "over")]' "$TAP_TMP/capped.json")" \
-	"$(jq -sc 'map(select(.labels.dev | not) | .labels.vm // empty) | unique | [length - 1, true]' "$TAP_TMP/twins.json")"
+	"$(vms "$TAP_TMP/capped.json" | jq -c '[length, any(. == "over")]')" \
+	"$(vms "$TAP_TMP/twins.json" | jq -c '[length - 1, true]')"
 is "one name, two VMs: whether it is alive" "$(shown vm_alive)" '[1,1,0]'
 is "one name, two devices: the same" \
 	"$(jq -sc 'map(select(.name == "migscope_iotlb_lookups_total" and .labels.result == "miss") | [.labels.vm, .value])' "$TAP_TMP/twins.json")" \

@@ -97,6 +97,7 @@ device_is "killed, and restarted before"
 modprobe vfio_iommu_type1
 ok "a module that comes later is watched" attached vfio_map
 
+links() { bpftool -j link list | jq '[.[] | select(.prog_id as $p | $p)] | length'; }
 http=$(pgrep -P "$(main)")
 systemctl stop migscope
 is "stopped: it was not killed, and nothing is wrong" "$(systemctl is-active migscope) $(property Result)" 'inactive success'
@@ -104,7 +105,7 @@ ok "stopped: nobody is left" gone "$http"
 ok "what was counted stays" test -e $dir
 "$migscope" unpin $dir
 is "until it is taken away" "$?:$(ls -d $dir 2>/dev/null)" 0:
-is "and nothing is attached" "$(bpftool -j link list | jq '[.[] | select(.prog_id as $p | $p)] | length')" 0
+is "and nothing is attached" "$(links)" 0
 
 # the package's, beside it: what else than dpkg tells it to go away
 systemctl enable -q --now migscope
@@ -115,7 +116,7 @@ sh tools/packaging/migscope/prerm remove
 is "removed: it has ended, and is not started again" \
    "$?:$(systemctl is-active migscope):$(systemctl is-enabled migscope)" 0:inactive:disabled
 nok "removed: it leaves nothing pinned" test -e $dir
-is "removed: and nothing attached" "$(bpftool -j link list | jq '[.[] | select(.prog_id as $p | $p)] | length')" 0
+is "removed: and nothing attached" "$(links)" 0
 note "$(systemd-analyze security --no-pager migscope.service | tail -1)"
 
 done_testing
