@@ -43,14 +43,21 @@ struct vhost_iotlb_window {
 	u32 perm;
 };
 
+/* Is @iova in the window, and the @more bytes after it? */
+static __always_inline bool vhost_iotlb_window_spans(const struct vhost_iotlb_window *w, u64 iova,
+						     u64 more)
+{
+	u64 off = iova - w->start;
+
+	return likely(off <= w->span && more <= w->span - off);
+}
+
 /* Does the window know how to translate @iova, and the @more bytes after it? */
 static __always_inline bool vhost_iotlb_window_has(const struct vhost_iotlb_window *w,
 						   const struct vhost_iotlb *table, u64 iova,
 						   u64 more, u32 perm)
 {
-	u64 off = iova - w->start;
-
-	return likely(w->table == table && off <= w->span && more <= w->span - off &&
+	return likely(w->table == table && vhost_iotlb_window_spans(w, iova, more) &&
 		      (w->perm & perm) && atomic64_read(w->changes) == w->seen);
 }
 

@@ -72,14 +72,20 @@ struct pass {
 	size_t fault_len;
 	unsigned int faults;
 	bool fault_write;
-	/* the window of descriptors is good until the lock is released, and none is of a user's */
-	bool descs_good;
+	/*
+	 * Until the lock is released: where descriptors are known to be, in the kernel's memory.
+	 * They begin at one of so many addresses.
+	 */
+	u64 descs_start;
+	u64 descs_begin;
+	void *descs;
 };
 
 static __always_inline void pass_init(struct pass *pass, struct vringh *vrh)
 {
 	pass->vrh = vrh;
 	pass->faults = 0;
+	pass->descs_start = 0;
 }
 
 static __always_inline void pass_begin(struct pass *pass)
@@ -103,7 +109,7 @@ static __always_inline void pass_begin(struct pass *pass)
 		pass->windows = &sets->interrupt[level - 1];
 	if (vrh->use_va)
 		pagefault_disable();
-	pass->descs_good = false;
+	pass->descs_begin = 0;
 }
 
 static __always_inline void pass_end(struct pass *pass)
@@ -164,8 +170,12 @@ static noinline int window_miss(struct pass *pass, struct vhost_iotlb_window *wi
 				u64 len, u32 perm)
 {
 	struct vhost_iotlb *table = pass->vrh->iotlb;
-	int err = vhost_iotlb_window_load(window, table, iova, perm);
+	int err;
 
+	/* nothing wraps around the end of all addresses, and so does no window */
+	if (iova + len - 1 < iova)
+		return -EINVAL;
+	err = vhost_iotlb_window_load(window, table, iova, perm);
 	if (err == -EINVAL)
 		trace_vhost_iotlb_miss(table, iova, len, perm);
 	else if (err)
@@ -175,10 +185,11 @@ static noinline int window_miss(struct pass *pass, struct vhost_iotlb_window *wi
 
 /*
  * Where @iova is: at *@base, and @len bytes of it or as many as *@len then says. @len
- * is not 0. The address is one of the kernel's, or (@va) of the user's.
+ * is not 0. The address is one of the kernel's, or (@va) of the user's. @again: this pass
+ * has already been where the role leads to, and nobody else has.
  */
 static __always_inline int reach_as(struct pass *pass, enum role role, u64 iova, size_t *len,
-				    void **base, bool va)
+				    void **base, bool va, bool again)
 {
 	const u32 perm = role == ROLE_USED || role == ROLE_WRITE ? VHOST_MAP_WO : VHOST_MAP_RO;
 	struct vhost_iotlb_window *window = &pass->windows->role[role];
@@ -186,7 +197,8 @@ static __always_inline int reach_as(struct pass *pass, enum role role, u64 iova,
 	u64 off, room;
 	int err;
 
-	if (unlikely(!vhost_iotlb_window_has(window, table, iova, *len - 1, perm))) {
+	if (again ? unlikely(!vhost_iotlb_window_spans(window, iova, *len - 1)) :
+		    unlikely(!vhost_iotlb_window_has(window, table, iova, *len - 1, perm))) {
 		err = window_miss(pass, window, iova, *len, perm);
 		if (err)
 			return err;
@@ -208,7 +220,7 @@ static __always_inline int reach_as(struct pass *pass, enum role role, u64 iova,
 static __always_inline int reach(struct pass *pass, enum role role, u64 iova, size_t *len,
 				 void **base)
 {
-	return reach_as(pass, role, iova, len, base, pass->vrh->use_va);
+	return reach_as(pass, role, iova, len, base, pass->vrh->use_va, false);
 }
 
 /* How much of it could not be read, or written. */
@@ -243,9 +255,6 @@ static noinline int copy_pieces(struct pass *pass, enum role role, u64 iova, voi
 		void *base;
 		int err;
 
-		/* nothing wraps around the end of all addresses */
-		if (iova + len - 1 < iova)
-			return -EINVAL;
 		/* roles are constants to reach() */
 		if (role == ROLE_USED)
 			err = reach(pass, ROLE_USED, iova, &part, &base);
@@ -327,24 +336,30 @@ static __always_inline int iotlb_put16(void *ctx, __virtio16 *to, __virtio16 val
 	return 0;
 }
 
+static __always_inline void know_descs(struct pass *pass)
+{
+	const struct vhost_iotlb_window *window = &pass->windows->role[ROLE_DESC];
+
+	pass->descs_start = window->start;
+	pass->descs_begin = window->span - (sizeof(struct vring_desc) - 2);
+	pass->descs = phys_to_virt(window->addr);
+}
+
 static __always_inline int iotlb_get_desc(void *ctx, const struct vring_desc *from,
 					  struct vring_desc *desc, bool indirect)
 {
 	size_t len = sizeof(*desc);
 	struct pass *pass = ctx;
-	const struct vhost_iotlb_window *window = &pass->windows->role[ROLE_DESC];
-	u64 off = (uintptr_t)from - window->start;
+	u64 off = (uintptr_t)from - pass->descs_start;
 	void *base;
 	int err;
 
 	/* the others of a chain are close to its first */
-	if (pass->descs_good && likely(off <= window->span - (sizeof(*desc) - 1))) {
+	if (likely(off < pass->descs_begin)) {
 		trace_vhost_iotlb_hit(pass->vrh->iotlb, (uintptr_t)from, len, VHOST_MAP_RO);
-		off &= array_index_mask_nospec(off, window->span - (sizeof(*desc) - 2));
-		base = phys_to_virt(window->addr + off);
+		off &= array_index_mask_nospec(off, pass->descs_begin);
+		base = pass->descs + off;
 	} else {
-		/* whatever comes of it may be less than a descriptor */
-		pass->descs_good = false;
 		if (pass->vrh->use_va)
 			return copy_pieces(pass, ROLE_DESC, (uintptr_t)from, desc, sizeof(*desc),
 					   false);
@@ -354,7 +369,7 @@ static __always_inline int iotlb_get_desc(void *ctx, const struct vring_desc *fr
 		if (unlikely(len != sizeof(*desc)))
 			return copy_pieces(pass, ROLE_DESC, (uintptr_t)from, desc, sizeof(*desc),
 					   false);
-		pass->descs_good = true;
+		know_descs(pass);
 	}
 	memcpy(desc, base, sizeof(*desc));
 	/* no second look at what can change meanwhile */
@@ -548,12 +563,22 @@ static noinline size_t copy_pages(void *base, void *buf, size_t len, bool write,
 	return done;
 }
 
+/* All of a page, where nothing has to be done about its beginning and its end. */
+static __always_inline size_t copy_page_of(void *base, void *buf, bool write)
+{
+	base = __builtin_assume_aligned(base, sizeof(u64));
+	buf = __builtin_assume_aligned(buf, sizeof(u64));
+	return copy_part(base, buf, PAGE_SIZE, write, false);
+}
+
 /* A page, mostly: what is no longer than that, the compiler copies in place. */
 static __always_inline size_t copy_run(void *base, void *buf, size_t len, bool write, bool va)
 {
-	size_t first = min_t(size_t, len, PAGE_SIZE);
-	size_t copied = copy_part(base, buf, first, write, va);
+	size_t copied;
 
+	if (!va && len == PAGE_SIZE && IS_ALIGNED((uintptr_t)base | (uintptr_t)buf, sizeof(u64)))
+		return copy_page_of(base, buf, write);
+	copied = copy_part(base, buf, min_t(size_t, len, PAGE_SIZE), write, va);
 	if (unlikely(len > PAGE_SIZE) && likely(copied == PAGE_SIZE))
 		copied += copy_pages(base + PAGE_SIZE, buf + PAGE_SIZE, len - PAGE_SIZE, write, va);
 	return copied;
@@ -562,42 +587,42 @@ static __always_inline size_t copy_run(void *base, void *buf, size_t len, bool w
 static __always_inline ssize_t iotlb_copy_as(struct vringh *vrh, struct vringh_kiov *iov,
 					     void *buf, size_t len, bool write, bool va)
 {
-	size_t done = 0, budget, part, copied;
+	size_t done = 0, left, part, copied;
 	struct pass pass;
+	bool again;
 	ssize_t err;
 	void *base;
 
 	pass_init(&pass, vrh);
 	do {
 		err = 0;
+		left = min_t(size_t, len - done, COPY_AT_ONCE);
+		again = false;
 		pass_begin(&pass);
-		for (budget = COPY_AT_ONCE; done < len && budget && iov->i < iov->used;) {
+		while (left && iov->i < iov->used) {
 			u64 iova = (uintptr_t)iov->iov[iov->i].iov_base;
 
-			part = min3(len - done, iov->iov[iov->i].iov_len, budget);
+			part = min(left, iov->iov[iov->i].iov_len);
 			if (unlikely(!part)) {
 				ring_iov_consume(iov, 0);
 				continue;
 			}
-			if (unlikely(iova + part - 1 < iova)) {
-				err = -EINVAL;
-				break;
-			}
 			err = reach_as(&pass, write ? ROLE_WRITE : ROLE_READ, iova, &part, &base,
-				       va);
+				       va, again);
 			if (unlikely(err))
 				break;
+			again = true;
 			copied = copy_run(base, buf + done, part, write, va);
 			if (likely(copied)) {
 				ring_iov_consume(iov, copied);
 				pass.faults = 0;
 			}
 			done += copied;
+			left -= copied;
 			if (unlikely(copied < part)) {
 				err = pass_fault(&pass, base + copied, part - copied, write);
 				break;
 			}
-			budget -= part;
 		}
 		pass_end(&pass);
 	} while (pass_again(&pass, &err) || (!err && done < len && iov->i < iov->used));

@@ -18,7 +18,9 @@
 
 #define PAGE(n)		(DATA_PAGE + (n))
 
-/* Four pages in a row, for maps of two: the memory's own are anywhere. */
+/* Pages in a row, for maps of more than one: the memory's own are anywhere. */
+#define ROW_ORDER	5
+#define ROW_BYTES	(PAGE_SIZE << ROW_ORDER)
 static struct page *row;
 
 static u64 pair_of(enum kind kind, unsigned int page)
@@ -188,6 +190,76 @@ static void test_stale(struct ring *r, const char *name)
 	vhost_iotlb_free(other);
 }
 
+static void unmap_under_way(void *data, const struct vhost_iotlb *of, u64 iova, u64 len,
+			    unsigned int perm)
+{
+	const u64 *start = data;
+
+	/* who translates has the lock */
+	if (of == table && iova == *start)
+		vhost_iotlb_del_range(table, *start, *start);
+}
+
+/*
+ * A copy that is so long that the lock is released on the way, to others: what was good before
+ * may not be any more. No other is as sure to come at that moment as an unmap just before it.
+ */
+static void test_long(struct ring *r, const char *name)
+{
+	u64 start = IOVA + 2 * BYTES;
+	u64 addr = r->kind == IOTLB_VA ? user_memory : page_to_phys(row);
+	u8 *buf = kmalloc(ROW_BYTES, GFP_KERNEL);
+	unsigned int round;
+	ssize_t ret[2];
+	u16 head;
+
+	static_assert(ROW_BYTES <= BYTES);
+	if (!buf) {
+		tap(false, "%s: a long copy", name);
+		return;
+	}
+	spin_lock(&table_lock);
+	vhost_iotlb_add_range(table, start, start + ROW_BYTES - 1, addr, VHOST_MAP_RW);
+	spin_unlock(&table_lock);
+	put_desc(r, &r->desc[1], start, ROW_BYTES, 0, 0);
+	for (round = 0; round < 2; round++) {
+		offer(r, 1);
+		ret[round] = getdesc(r, true, false, &head);
+		if (ret[round] != 1)
+			continue;
+		if (round)
+			register_trace_vhost_iotlb_hit(unmap_under_way, &start);
+		ret[round] = pull(r, buf, ROW_BYTES);
+	}
+	unregister_trace_vhost_iotlb_hit(unmap_under_way, &start);
+	tracepoint_synchronize_unregister();
+	misses++;
+	tap(ret[0] == ROW_BYTES, "%s: a long copy", name);
+	tap(ret[1] == -EINVAL, "%s: unmapped while a long copy is on its way: %zd", name, ret[1]);
+	kfree(buf);
+	map_all(r->kind);
+}
+
+/* The same for descriptors: there is no room for what they say, and memory is not had locked. */
+static void test_grown(struct ring *r, const char *name)
+{
+	u64 start = address(r, (u8 *)&r->desc[1] - memory);
+	u16 head = NUM;
+	int ret;
+
+	put_desc(r, &r->desc[1], IOVA + PAGE(1) * PAGE_SIZE, 8, 0, 0);
+	offer(r, 1);
+	vringh_kiov_cleanup(&r->riov);
+	register_trace_vhost_iotlb_hit(unmap_under_way, &start);
+	ret = getdesc(r, true, false, &head);
+	unregister_trace_vhost_iotlb_hit(unmap_under_way, &start);
+	tracepoint_synchronize_unregister();
+	misses++;
+	tap(ret == -EINVAL && head == 1 && !complete_one(r, head, 0),
+	    "%s: unmapped while there is no room for what it says: %d", name, ret);
+	map_all(r->kind);
+}
+
 static void test_perm(struct ring *r, const char *name)
 {
 	unsigned int used_page = ((u8 *)r->used - memory) / PAGE_SIZE;
@@ -318,18 +390,20 @@ void test_cache(enum kind kind)
 	const char *name = kind_name[kind];
 	struct ring r;
 
-	row = alloc_pages(GFP_KERNEL, 2);
+	row = alloc_pages(GFP_KERNEL, ROW_ORDER);
 	if (!row || ring_setup(&r, kind, false)) {
 		tap(false, "%s: a ring", name);
 		return;
 	}
 	number_pages();
 	test_stale(&r, name);
+	test_long(&r, name);
 	test_perm(&r, name);
 	test_short(&r, name);
+	test_grown(&r, name);
 	if (kind == IOTLB_VA)
 		test_absent(&r, name);
 	test_hits(&r, name);
 	ring_cleanup(&r);
-	__free_pages(row, 2);
+	__free_pages(row, ROW_ORDER);
 }
