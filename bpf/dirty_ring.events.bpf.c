@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Source dirty_ring on a KVM with the events of include/trace/events/kvm_dirty.h:
- * birth and death of a ring, what a reset did, the end of a stall. They take the
+ * birth and death of a ring, what a reset did, its TLB flush, the end of a stall. They take the
  * place of the hooks in dirty_ring.fentry.
  */
 #include "dirty_ring.h"
@@ -44,6 +44,17 @@ int BPF_PROG(ms_ring_reset_done, struct kvm *kvm, struct kvm_dirty_ring *ring, u
 	if (hold_max > v->hold_max_ns)
 		v->hold_max_ns = hold_max;
 	ms_ring_walked(r, v, duration);
+	return 0;
+}
+
+SEC("tp_btf/kvm_dirty_ring_flush")
+int BPF_PROG(ms_ring_flush_event, struct kvm *kvm, u64 duration)
+{
+	u64 vm = kvm ? ms_vm_id(kvm) : 0;
+	struct ms_ring_vm *v = ms_ring_vm(vm);
+
+	if (v)
+		ms_ring_flushed(v, vm, duration);
 	return 0;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Source dirty_ring, what KVM has no tracepoint for: birth and death of a ring,
- * and how long the walk of one ring takes at KVM_RESET_DIRTY_RINGS (without the
- * TLB flush, which the kernel does once for all rings after the walks).
+ * how long the walk of one ring takes at KVM_RESET_DIRTY_RINGS, and the TLB flush,
+ * which the kernel does once for all rings after the walks.
  */
 #include "dirty_ring.h"
 
@@ -58,7 +58,35 @@ int BPF_PROG(ms_ring_reset_end, struct kvm *kvm, struct kvm_dirty_ring *ring)
 		return 0;
 	r = bpf_map_lookup_elem(&ms_rings, &key);
 	v = r ? ms_ring_vm(r->vm) : NULL;
-	if (v)
-		ms_ring_walked(r, v, bpf_ktime_get_ns() - call.start_ns);
+	if (!v)
+		return 0;
+	ms_ring_walked(r, v, bpf_ktime_get_ns() - call.start_ns);
+	if (r->took)
+		v->walker = bpf_get_current_pid_tgid();
+	/* or there is another ring to walk over */
+	if (v->walker == bpf_get_current_pid_tgid())
+		ms_call_begin(r->vm, MS_CALL_RING_FLUSH);
+	return 0;
+}
+
+/*
+ * Who reset entries flushes the TLBs behind the last walk, before anything else; who reset none
+ * does not. All others' flushes pass here, too. (Where the ioctl itself returns cannot be hooked:
+ * fexit of kvm_vm_ioctl can be attached on 6.12, and never runs.)
+ */
+SEC("fexit/kvm_flush_remote_tlbs")
+int BPF_PROG(ms_ring_flush_end)
+{
+	u64 tid = bpf_get_current_pid_tgid();
+	struct ms_call *found = bpf_map_lookup_elem(&ms_calls, &tid), call;
+	struct ms_ring_vm *v;
+
+	if (!found || found->op != MS_CALL_RING_FLUSH || !ms_call_take(&call))
+		return 0;
+	v = ms_ring_vm(call.vm);
+	if (!v)
+		return 0;
+	v->walker = 0;
+	ms_ring_flushed(v, call.vm, bpf_ktime_get_ns() - call.start_ns);
 	return 0;
 }

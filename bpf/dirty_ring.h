@@ -120,6 +120,14 @@ static __always_inline void ms_ring_walked(struct ms_ring *r, struct ms_ring_vm 
 	ms_thread_waited(bpf_get_current_pid_tgid(), r->vm, MS_WAIT_RESET, ns);
 }
 
+/* The TLBs of VM @vm, which has @v, were flushed behind its walks; not under slots_lock in the base. */
+static __always_inline void ms_ring_flushed(struct ms_ring_vm *v, u64 vm, u64 ns)
+{
+	__sync_fetch_and_add(&v->flushes, 1);
+	__sync_fetch_and_add(&v->flush_ns, ns);
+	ms_thread_took(bpf_get_current_pid_tgid(), vm, MS_WAIT_RESET, ns);
+}
+
 /*
  * Records a ring that is not in the map. @new: it came after us, so everything it
  * holds was pushed under our eyes; otherwise we begin with what the indices say now.

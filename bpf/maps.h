@@ -52,6 +52,7 @@ struct ms_call {
 
 enum {
 	MS_CALL_RING_RESET = 0x100,
+	MS_CALL_RING_FLUSH,
 	MS_CALL_IOTLB_ACCESS,
 	MS_CALL_IOTLB_MISSED,	/* the same, and what it asked for was missed */
 };

@@ -35,17 +35,25 @@ static __always_inline struct ms_thread *ms_thread_get(u64 thread, u64 vm)
 	return bpf_map_lookup_elem(&ms_threads, &key);
 }
 
-static __always_inline void ms_thread_waited(u64 thread, u64 vm, u32 what, u64 ns)
+/* Part of a call that is counted by itself. */
+static __always_inline struct ms_thread *ms_thread_took(u64 thread, u64 vm, u32 what, u64 ns)
 {
 	struct ms_thread *t;
 
 	if (!vm || !thread || what >= MS_WAITS)
-		return;
+		return NULL;
 	t = ms_thread_get(thread, vm);
-	if (!t)
-		return;
-	__sync_fetch_and_add(&t->ns[what], ns);
-	__sync_fetch_and_add(&t->calls[what], 1);
+	if (t)
+		__sync_fetch_and_add(&t->ns[what], ns);
+	return t;
+}
+
+static __always_inline void ms_thread_waited(u64 thread, u64 vm, u32 what, u64 ns)
+{
+	struct ms_thread *t = ms_thread_took(thread, vm, what, ns);
+
+	if (t)
+		__sync_fetch_and_add(&t->calls[what], 1);
 }
 
 #endif

@@ -9,7 +9,7 @@
 #define MS_MAX_THREADS	16384
 
 enum ms_wait {
-	MS_WAIT_RESET,		/* in KVM_RESET_DIRTY_RINGS: the walks of the rings */
+	MS_WAIT_RESET,		/* in KVM_RESET_DIRTY_RINGS: walks of rings; ns: the TLB flush, too */
 	MS_WAIT_GET,		/* in KVM_GET_DIRTY_LOG */
 	MS_WAIT_CLEAR,		/* in KVM_CLEAR_DIRTY_LOG */
 	MS_WAIT_SWITCH,		/* in the switching of dirty logging */

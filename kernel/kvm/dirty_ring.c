@@ -707,6 +707,16 @@ int kvm_dirty_ring_reset(struct kvm *kvm, struct kvm_dirty_ring *ring)
 	return g.entries;
 }
 
+static void flush_tlbs(struct kvm *kvm)
+{
+	bool timed = trace_kvm_dirty_ring_flush_enabled();
+	u64 begin = timed ? ktime_get_ns() : 0;
+
+	kvm_flush_remote_tlbs(kvm);
+	if (timed)
+		trace_kvm_dirty_ring_flush(kvm, ktime_get_ns() - begin);
+}
+
 /*
  * KVM_RESET_DIRTY_RINGS.  Only a fatal signal ends it before every ring had its
  * turn: QEMU takes it for granted that as many entries are reset as it
@@ -743,7 +753,7 @@ int kvm_dirty_ring_reset_all(struct kvm *kvm)
 	}
 
 	if (flush)
-		kvm_flush_remote_tlbs(kvm);
+		flush_tlbs(kvm);
 
 	mutex_unlock(&kvm->slots_lock);
 	return entries;

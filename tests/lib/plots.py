@@ -87,7 +87,7 @@ class Drawn:
                 elif panel == 'resets':
                     value = rate('ring_resets')
                 elif panel == 'sync':
-                    known = [r for r in (rate('ring_reset_seconds_sum'), rate('dirty_log_sync_seconds_sum', 'get'),
+                    known = [r for r in (rate('ring_reset_seconds_sum'), rate('ring_flush_seconds'), rate('dirty_log_sync_seconds_sum', 'get'),
                                          rate('dirty_log_sync_seconds_sum', 'clear')) if r is not None]
                     value = 100 * sum(known) if known else None
                 elif panel == 'get':
@@ -339,6 +339,7 @@ class Polled(Drawn):
             'ring_full_stall_seconds_sum': ('dirty_ring', 'stall', 'seconds'),
             'ring_resets': ('dirty_ring', 'resets'),
             'ring_reset_seconds_sum': ('dirty_ring', 'reset_walk', 'seconds'),
+            'ring_flush_seconds': ('dirty_ring', 'flush_seconds'),
             'dirty_log_sync_seconds_sum': ('dirty_log', op, 'time', 'seconds'),
             'dirty_log_sync_seconds_count': ('dirty_log', op, 'time', 'count'),
             'dirty_log_sync_bytes': ('dirty_log', op, 'bytes'),

@@ -26,7 +26,7 @@ RING = {
     'pushes?': COUNT, 'pushes_exact?': COUNT, 'resets?': COUNT, 'reset_events?': COUNT,
     'reset_empty?': COUNT, 'reset_entries?': COUNT, 'full_exits?': COUNT, 'used_max_entries?': COUNT,
     'used_max_ratio?': SECONDS, 'fill_at_reset?': FILL, 'stall?': DURATIONS, 'stall_unfinished?': COUNT,
-    'stalled_now?': COUNT, 'reset_walk?': DURATIONS, 'vcpus': [VCPU],
+    'stalled_now?': COUNT, 'reset_walk?': DURATIONS, 'flushes?': COUNT, 'flush_seconds?': SECONDS, 'vcpus': [VCPU],
 }
 LOG = {'get?': OP, 'clear?': OP, 'on?': OP, 'off?': OP, 'bytes_unknown?': COUNT, 'marked_pages?': COUNT}
 WITHIN = {t + '?': SECONDS for t in ('0.1', '0.2', '0.5', '1', '2', '5', '10', '20', '50', '100', '200', '500')}

@@ -39,6 +39,8 @@ static void ring_vm(struct model_vm *vm)
 	vm->ring.resets = 17;
 	vm->ring.reset_events = 34;
 	vm->ring.reset_entries = 1000;
+	vm->ring.flushes = 16;
+	vm->ring.flush_ns = 500000000;
 	vm->ring.full_exits = 3;
 	vm->ring.stalls_unfinished = 1;
 	vm->ring.mmu_calls = 99;

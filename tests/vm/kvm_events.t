@@ -10,10 +10,10 @@ modprobe kvm_amd || skip_all "kvm_amd cannot be loaded"
 migscope=build/migscope
 
 doctor=$($migscope doctor)
-for probe in ring_alloc_event ring_free_event ring_reset_done ring_reset_fill ring_stall_over log_sync log_switch; do
+for probe in ring_alloc_event ring_free_event ring_reset_done ring_reset_fill ring_flush_event ring_stall_over log_sync log_switch; do
 	like "$probe is attached" "$(grep "^  $probe " <<<"$doctor")" ' attached$'
 done
-for probe in ring_alloc ring_free ring_reset_begin ring_reset_end log_get_begin log_clear_end log_toggle_begin; do
+for probe in ring_alloc ring_free ring_reset_begin ring_reset_end ring_flush_end log_get_begin log_clear_end log_toggle_begin; do
 	like "$probe is not needed" "$(grep "^  $probe " <<<"$doctor")" ' off$'
 done
 
@@ -37,6 +37,9 @@ ring=$(jq -c '.vms[] | select(.dirty_mode == "ring") | .dirty_ring' "$TAP_TMP/st
 num "a random pattern took fewer MMU calls than entries" \
 	"$(jq .reset_mmu_calls <<<"$ring")" -lt "$(jq .reset_entries <<<"$ring")"
 num "and some" "$(jq .reset_mmu_calls <<<"$ring")" -gt 0
+is "flushed once for each reset of something" "$(jq .flushes <<<"$ring")" \
+	"$(jq '.vms[0].total.resets | .calls - .empty' "$TAP_TMP/ring")"
+num "which took its time" "$(jq '.flush_seconds * 1e9 | floor' <<<"$ring")" -gt 0
 is "nothing was rejected" "$(jq .rejected_entries <<<"$ring")" 0
 is "pages that the bitmap showed" \
 	"$(jq '.vms[] | select(.dirty_mode == "bitmap") | .dirty_log.get.dirty_pages' "$TAP_TMP/stat")" \

@@ -42,6 +42,7 @@ without() {
 	ring_reset)	  echo '.vms[] | (.dirty_ring // {}) | has("pushes") or has("resets") or has("fill_at_reset") or has("used_max_entries")' ;;
 	ring_exit)	  echo '.vms[] | (.dirty_ring // {}) | has("full_exits") or has("stall")' ;;
 	ring_reset_begin|ring_reset_end) echo '.vms[] | (.dirty_ring // {}) | has("reset_walk")' ;;
+	ring_flush_end)	  echo '.vms[] | (.dirty_ring // {}) | has("flushes") or has("flush_seconds")' ;;
 	ring_push)	  echo '.vms[] | (.dirty_ring // {}) | has("pushes_exact")' ;;
 	log_get_begin|log_get_end) echo '.vms[] | (.dirty_log // {}) | has("get") or has("bytes_unknown")' ;;
 	log_clear_begin|log_clear_end) echo '.vms[] | (.dirty_log // {}) | has("clear")' ;;
@@ -75,6 +76,9 @@ if [ "$MIGSCOPE_KERNEL" != host ]; then
 	is "attached means: a walk is timed at each reset event" \
 	   "$(sample ".vms[] | select(.pid == $(truth ring .pid)) | .dirty_ring.reset_walk.count")" \
 	   "$(truth ring '.vms[0].total.reset_events')"
+	is "attached means: a flush is counted for each reset of something" \
+	   "$(sample ".vms[] | select(.pid == $(truth ring .pid)) | .dirty_ring.flushes")" \
+	   "$(truth ring '.vms[0].total.resets | .calls - .empty')"
 fi
 
 # --- another target: one probe after the other, of each source one at a time

@@ -52,7 +52,7 @@ names=(pushes "reset events" "empty resets" "entries reset" "high-water mark" "f
 mapfile -t -O 7 names < <(printf 'fill bucket %d\n' {0..11})
 is "no lie: green" "$(LIE=. "$migscope" selfcheck --only "$ring" --kvmload "$TAP_TMP/liar" >/dev/null 2>&1; echo $?)" 0
 times=()
-[ "$MIGSCOPE_KERNEL" = host ] || times=("VM: resets took")
+[ "$MIGSCOPE_KERNEL" = host ] || times=("VM: resets took" "VM: TLB flushes")
 # whichever vCPU fills its ring first stalls, and the other one may never
 sees "$ring" "$counts | .resets.calls += 1 | .resets.seconds = 1e-9 | .vcpus[] |= ($counts)" \
 	"VM: resets" "${times[@]}" "${names[@]/#/VM: }" "${names[@]/#/vCPU 0: }" "${names[@]/#/vCPU 1: }" \

@@ -122,6 +122,8 @@ static bool curve_of_bitmap(const struct view *v, struct state *st)
 static void look(const struct view *v, struct state *st)
 {
 	struct json_object *walk = series(v, "ring_reset_seconds_sum", NULL, NULL);
+	/* of an older recording, or where it could not be seen, there is none */
+	struct json_object *flush = series(v, "ring_flush_seconds", NULL, NULL);
 	double resets = grown(v, series(v, "ring_resets", NULL, NULL), v->last);
 
 	if (strcmp(text(v->vm, "dirty_mode"), "ring")) {
@@ -129,7 +131,7 @@ static void look(const struct view *v, struct state *st)
 		return;
 	}
 	if (walk && resets > 0)
-		st->sync = grown(v, walk, v->last) / resets;
+		st->sync = (grown(v, walk, v->last) + grown(v, flush, v->last)) / resets;
 	if (curve_of_entries(v, &st->curve))
 		st->from = "entries";
 	else if (curve_of_rings(v, &st->curve))

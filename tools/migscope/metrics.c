@@ -81,6 +81,8 @@ RING_METRIC(ring_resets, MEASURE_RING, count(at->vm->ring.resets))
 RING_METRIC(ring_reset_entries, MEASURE_RING, count(at->vm->ring.reset_entries))
 RING_METRIC(ring_reset_mmu_calls, MEASURE_RING_RESET_WORK, count(at->vm->ring.mmu_calls))
 RING_METRIC(ring_reset_hold_max, MEASURE_RING_RESET_WORK, number(at->vm->ring.hold_max_ns / 1e9))
+RING_METRIC(ring_flushes, MEASURE_RING_FLUSH, count(at->vm->ring.flushes))
+RING_METRIC(ring_flush_time, MEASURE_RING_FLUSH, number(at->vm->ring.flush_ns / 1e9))
 RING_METRIC(ring_used_max, MEASURE_RING, count(at->vm->recent.used))
 
 /* Known once a ring was seen. */
@@ -431,6 +433,11 @@ const struct metric metrics[] = {
 	  RING, METRIC_VM, { NULL }, ring_resets },
 	{ "ring_reset_seconds", METRIC_HISTOGRAM, "seconds", "The walk of one ring at a reset.",
 	  RING, METRIC_VM, { NULL }, ring_reset_time },
+	{ "ring_flushes", METRIC_COUNTER, NULL,
+	  "TLB flushes at the end of KVM_RESET_DIRTY_RINGS: none where nothing was reset.",
+	  RING, METRIC_VM, { NULL }, ring_flushes },
+	{ "ring_flush_seconds", METRIC_COUNTER, "seconds", "Time in TLB flushes at the end of KVM_RESET_DIRTY_RINGS: part of no walk.",
+	  RING, METRIC_VM, { NULL }, ring_flush_time },
 	{ "ring_reset_entries", METRIC_COUNTER, "entries", "Entries given back at resets.",
 	  RING, METRIC_VM, { NULL }, ring_reset_entries },
 	{ "ring_reset_mmu_calls", METRIC_COUNTER, NULL, "Calls into the MMU that resets took.",

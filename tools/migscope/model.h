@@ -122,6 +122,7 @@ enum model_measure {
 	MEASURE_RING_FULL,		/* full exits, stalls */
 	MEASURE_RING_NOW,		/* fill at this moment */
 	MEASURE_RING_RESET_TIME,
+	MEASURE_RING_FLUSH,		/* of the TLBs, at the end of a reset */
 	MEASURE_RING_RESET_WORK,	/* MMU calls, rejected entries, lock holds */
 	MEASURE_RING_STALL_RUN,		/* a stall is measured until the vCPU runs again */
 	MEASURE_RING_EXACT,

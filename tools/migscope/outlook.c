@@ -79,7 +79,7 @@ static bool look(const struct model *m, const struct model_vm *vm, struct stand 
 	if (vm->has_ring && m->measured[MEASURE_RING]) {
 		s->pages = vm->ring.pushes;
 		s->syncs = vm->ring.resets;
-		s->sync_ns = vm->ring.reset.sum_ns;
+		s->sync_ns = ms_ring_reset_ns(&vm->ring);
 		return true;
 	}
 	if (!vm->has_log || vm->info.ring_bytes)

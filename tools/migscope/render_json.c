@@ -179,6 +179,10 @@ static struct json_object *ring_object(const struct model *m, const struct model
 	}
 	if (m->measured[MEASURE_RING_RESET_TIME])
 		json_add_time_hist(o, "reset_walk", &r->reset);
+	if (m->measured[MEASURE_RING_FLUSH]) {
+		json_add_u64(o, "flushes", r->flushes);
+		json_add_double(o, "flush_seconds", r->flush_ns / 1e9);
+	}
 	if (m->measured[MEASURE_RING_RESET_WORK]) {
 		json_add_u64(o, "reset_windows", r->windows);
 		json_add_u64(o, "reset_mmu_calls", r->mmu_calls);

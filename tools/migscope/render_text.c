@@ -146,7 +146,7 @@ static void col_syncs(const struct row *r, char *buf, size_t size)
 
 static __u64 sync_ns(const struct model_vm *vm)
 {
-	return vm->ring.reset.sum_ns + vm->log.op[MS_LOG_GET].time.sum_ns +
+	return ms_ring_reset_ns(&vm->ring) + vm->log.op[MS_LOG_GET].time.sum_ns +
 	       vm->log.op[MS_LOG_CLEAR].time.sum_ns;
 }
 
@@ -339,6 +339,9 @@ static void report_ring(FILE *out, const struct model *m, const struct model_vm 
 	}
 	if (m->measured[MEASURE_RING_RESET_TIME])
 		text_time_hist(out, "walk of one ring at a reset", &r->reset);
+	if (m->measured[MEASURE_RING_FLUSH])
+		fprintf(out, "  TLB flushes at the end of resets: %llu, in all %s\n", r->flushes,
+			text_duration(hold, sizeof(hold), r->flush_ns));
 	if (m->measured[MEASURE_RING_RESET_WORK]) {
 		fprintf(out, "  resets took %llu MMU calls for %llu windows; %llu entries rejected\n",
 			r->mmu_calls, r->windows, r->rejected);

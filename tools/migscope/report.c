@@ -197,6 +197,7 @@ static const struct {
 	{ "resets", "ring_resets" },
 	{ "reset_entries", "ring_reset_entries" },
 	{ "reset_walk_seconds", "ring_reset_seconds_sum" },
+	{ "flush_seconds", "ring_flush_seconds" },
 	{ "reset_mmu_calls", "ring_reset_mmu_calls" },
 	{ "rejected_entries", "ring_entries_rejected" },
 	{ "full_exits", "ring_full_exits" },

@@ -329,7 +329,8 @@ static void add_advice(struct json_object *session, struct json_object *f, const
 {
 	struct json_object *list = json_object_new_array(), *bill = member(session, "bill");
 	double seconds = number(session, "seconds"), gets = number(bill, "get_calls");
-	double sync = number(bill, "reset_walk_seconds") + number(bill, "get_seconds") + number(bill, "clear_seconds");
+	double sync = number(bill, "reset_walk_seconds") + number(bill, "flush_seconds") +
+		      number(bill, "get_seconds") + number(bill, "clear_seconds");
 	double mean = gets > 0 ? number(bill, "get_seconds") / gets : 0;
 
 	advise_convergence(list, f, PAGE * number(bill, "pages_per_second"), o->bandwidth);

@@ -13,8 +13,8 @@ static const struct top_column vm_columns[] = {
 	{ "FULL/s", 6, TOP_RATE, 1, { "ring_full_exits" } },
 	{ "STALL%", 6, TOP_RATE, 100, { "ring_full_stall_seconds_sum" } },
 	{ "SYNC/s", 6, TOP_RATE, 1, { "ring_resets", "dirty_log_sync_seconds_count,get" } },
-	{ "SYNC%", 5, TOP_RATE, 100, { "ring_reset_seconds_sum", "dirty_log_sync_seconds_sum,get",
-				       "dirty_log_sync_seconds_sum,clear" } },
+	{ "SYNC%", 5, TOP_RATE, 100, { "ring_reset_seconds_sum", "ring_flush_seconds",
+				       "dirty_log_sync_seconds_sum,get", "dirty_log_sync_seconds_sum,clear" } },
 };
 
 static const struct top_column device_columns[] = {

@@ -12,7 +12,7 @@ enum top_how {
 	TOP_MEAN,		/* of what it went on by, each time that the other went on by one */
 };
 
-#define TOP_TERMS 3		/* metrics of a column, of which not all may be measured: it adds them up */
+#define TOP_TERMS 4		/* metrics of a column, of which not all may be measured: it adds them up */
 
 struct top_column {
 	const char *head;

@@ -89,6 +89,31 @@ TRACE_EVENT(kvm_dirty_ring_reset_done,
 		  __entry->hold_max)
 );
 
+/*
+ * The TLBs were flushed at the end of a KVM_RESET_DIRTY_RINGS: once for all
+ * rings, and not if the MMU was not called for any of them.
+ *
+ * @duration:	of the flush, in which vCPUs that run are made to leave the guest
+ */
+TRACE_EVENT(kvm_dirty_ring_flush,
+	TP_PROTO(struct kvm *kvm, u64 duration),
+	TP_ARGS(kvm, duration),
+
+	TP_STRUCT__entry(
+		__field(u64, vm)
+		__field(u32, pid)
+		__field(u64, duration)
+	),
+
+	TP_fast_assign(
+		__entry->vm = (u64)(unsigned long)kvm;
+		__entry->pid = kvm->userspace_pid;
+		__entry->duration = duration;
+	),
+
+	TP_printk("pid %u: duration %llu ns", __entry->pid, __entry->duration)
+);
+
 DECLARE_EVENT_CLASS(kvm_dirty_ring_lifecycle,
 	TP_PROTO(struct kvm *kvm, struct kvm_dirty_ring *ring),
 	TP_ARGS(kvm, ring),

@@ -18,7 +18,7 @@ const Plots = (() => {
 		{ id: 'stall', title: 'vCPU time lost to full rings', unit: '% of a vCPU',
 			of: (v, r) => scale(r('ring_full_stall_seconds_sum'), 100) },
 		{ id: 'sync', title: 'Time spent in harvesting', unit: '% of the time',
-			of: (v, r) => scale(sum(r('ring_reset_seconds_sum'), r('dirty_log_sync_seconds_sum,get'),
+			of: (v, r) => scale(sum(r('ring_reset_seconds_sum'), r('ring_flush_seconds'), r('dirty_log_sync_seconds_sum,get'),
 				r('dirty_log_sync_seconds_sum,clear')), 100) },
 		{ id: 'resets', title: 'Resets of the rings', unit: '/s', of: (v, r) => r('ring_resets') },
 		{ id: 'get', title: 'Mean of a GET of the bitmap', unit: 'ms',

@@ -14,7 +14,7 @@
 		['full_exits', 'exits because of a full ring', '', 1], ['stall_seconds', 'vCPUs stood still', 's', 1, true],
 		['stalls_unfinished', 'that never ended', '', 1, true],
 		['resets', 'resets of the rings', '', 1], ['pages_per_reset', 'pages in each', '', 1, true],
-		['reset_walk_seconds', 'time in them', 'ms', 1e3, true], ['reset_mmu_calls', 'calls into the MMU', '', 1, true],
+		['reset_walk_seconds', 'time in their walks', 'ms', 1e3, true], ['flush_seconds', 'in the TLB flushes behind', 'ms', 1e3, true], ['reset_mmu_calls', 'calls into the MMU', '', 1, true],
 		['rejected_entries', 'entries rejected', '', 1, true],
 		['get_calls', 'KVM_GET_DIRTY_LOG', '', 1], ['get_seconds', 'time in them', 'ms', 1e3, true],
 		['get_bytes', 'bitmap copied', 'KiB', 1 / 1024, true],
