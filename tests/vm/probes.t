@@ -180,7 +180,8 @@ is "with $least: it counts" \
 setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps $least --bounding-set $least --ambient-caps $least \
 	timeout 60 "$migscope" serve --user daemon -l 127.0.0.1:0 >"$TAP_TMP/out" 2>"$TAP_TMP/err"
 is "serve as another user, not by root: it does not start" "$?" 1
-like "serve as another user, not by root: says why" "$(cat "$TAP_TMP/err")" 'daemon: only root can'
+is "serve as another user, not by root: says why, and nothing else" "$(cat "$TAP_TMP/err")" \
+   'migscope: --user daemon: only root can become another user'
 
 # --- BTF
 doctor --btf /no/such/file

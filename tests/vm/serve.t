@@ -317,5 +317,5 @@ for bad in '-l' '-l x' '-l 127.0.0.1' '-l :80' '-l ::1:80' '-l localhost:80' '-l
 done
 "$migscope" serve -l 127.0.0.1:0 --user no-such-user >"$TAP_TMP/out" 2>"$TAP_TMP/err"
 is "an unknown user: status" "$?" 1
-like "an unknown user: says so" "$(cat "$TAP_TMP/err")" 'no such user'
+is "an unknown user: says so, and nothing else" "$(cat "$TAP_TMP/err")" 'migscope: no-such-user: no such user'
 done_testing

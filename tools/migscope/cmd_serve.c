@@ -179,7 +179,7 @@ static void name_of(int fd, char *buf, size_t size)
 
 /* In the new process: keeps the two descriptors and nothing else of ours. */
 __attribute__((noreturn))
-static void become_http(const struct args *a, int listener, int helper)
+static void become_http(const struct args *a, const struct privileges_user *as, int listener, int helper)
 {
 	int status = MS_EXIT_FAILURE;
 
@@ -188,7 +188,7 @@ static void become_http(const struct args *a, int listener, int helper)
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	prctl(PR_SET_NAME, "migscope-http");
-	if (!privileges_drop(a->user))
+	if (!privileges_drop(as))
 		status = serve_http(listener, helper, &a->serve);
 	fflush(stdout);
 	_exit(status);
@@ -288,11 +288,14 @@ int cmd_serve(const struct ms_opts *opts, int argc, char **argv)
 	struct args a = { .listen = "127.0.0.1:9788", .serve = { .opts = opts, .most = 100000, .downtime = 0.3 } };
 	int sock[2], listener, ret = MS_EXIT_FAILURE, err, status;
 	struct bpf_host *host = NULL;
+	struct privileges_user as;
 	char there;
 	pid_t pid;
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &a))
 		return MS_EXIT_USAGE;
+	if (privileges_find(a.user, &as))
+		return MS_EXIT_FAILURE;
 	listener = listen_on(a.listen);
 	if (listener < 0)
 		return listener == -EINVAL ? MS_EXIT_USAGE : MS_EXIT_FAILURE;
@@ -310,7 +313,7 @@ int cmd_serve(const struct ms_opts *opts, int argc, char **argv)
 	}
 	if (!pid) {
 		close(sock[0]);
-		become_http(&a, listener, sock[1]);
+		become_http(&a, &as, listener, sock[1]);
 	}
 	close(sock[1]);
 	err = privileges_keep_bpf();

@@ -59,29 +59,37 @@ int privileges_keep_bpf(void)
 	return caps_set(have & keep, have & keep);
 }
 
-int privileges_drop(const char *user)
+int privileges_find(const char *user, struct privileges_user *as)
 {
-	uid_t uid = getuid(), nobody = 65534;
-	gid_t gid = getgid();
 	struct passwd *pw;
-	int err;
 
+	*as = (struct privileges_user){ .name = user ? user : "nobody", .uid = 65534, .gid = 65534 };
 	if (geteuid() && user) {
 		ms_error("--user %s: only root can become another user", user);
 		return -EPERM;
 	}
+	pw = getpwnam(as->name);
+	if (!pw && user) {
+		ms_error("%s: no such user", user);
+		return -ENOENT;
+	}
+	if (pw) {
+		as->uid = pw->pw_uid;
+		as->gid = pw->pw_gid;
+	}
+	return 0;
+}
+
+int privileges_drop(const struct privileges_user *as)
+{
+	int err;
+
 	if (!geteuid()) {
-		pw = getpwnam(user ? user : "nobody");
-		if (!pw && user) {
-			ms_error("%s: no such user", user);
-			return -ENOENT;
-		}
-		uid = pw ? pw->pw_uid : nobody;
-		gid = pw ? pw->pw_gid : nobody;
 		bounding_drop(0);
-		if (setgroups(0, NULL) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid)) {
+		if (setgroups(0, NULL) || setresgid(as->gid, as->gid, as->gid) ||
+		    setresuid(as->uid, as->uid, as->uid)) {
 			err = -errno;
-			ms_error("cannot become %s: %s", user ? user : "nobody", strerror(-err));
+			ms_error("cannot become %s: %s", as->name, strerror(-err));
 			return err;
 		}
 	}

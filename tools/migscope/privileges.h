@@ -6,6 +6,8 @@
 #ifndef MIGSCOPE_PRIVILEGES_H
 #define MIGSCOPE_PRIVILEGES_H
 
+#include <sys/types.h>
+
 /*
  * Keeps, of what we have, only what attaching needs:
  *   CAP_BPF	   loads programs, makes maps
@@ -15,10 +17,23 @@
  */
 int privileges_keep_bpf(void);
 
+/* Whom to become; @name is the caller's. */
+struct privileges_user {
+	const char *name;
+	uid_t uid;
+	gid_t gid;
+};
+
 /*
- * Gives up everything for good: changes to @user, or to `nobody` if that is NULL and
- * we are root; no capability, no way to get one. -errno, with the reason printed.
+ * Looks for @user, or for `nobody` if that is NULL. -errno, with the reason printed: there is no
+ * such user, or only root could become one.
  */
-int privileges_drop(const char *user);
+int privileges_find(const char *user, struct privileges_user *as);
+
+/*
+ * Gives up everything for good: root becomes @as; no capability, no way to get one. -errno, with
+ * the reason printed.
+ */
+int privileges_drop(const struct privileges_user *as);
 
 #endif
