@@ -80,6 +80,27 @@ static unsigned int rates(struct host *h)
 	return n;
 }
 
+/* What is forecast where rings are reset once a second, in no time but that of a flush. */
+static double downtime(__u64 flush_ns)
+{
+	struct host h;
+	double s;
+
+	host_init(&h);
+	h.vm.has_ring = h.m.measured[MEASURE_RING] = true;
+	switch_on(&h, SLOTS, MEMORY);
+	for (int i = 0; i < 5; i++) {
+		sample(&h, 1);
+		h.vm.ring.pushes += RATE;
+		h.vm.ring.resets++;
+		h.vm.ring.flushes++;
+		h.vm.ring.flush_ns += flush_ns;
+	}
+	s = sample(&h, 1) ? h.vm.outlook.downtime : -1;
+	outlook_free(h.o);
+	return s;
+}
+
 int main(void)
 {
 	struct host h;
@@ -137,6 +158,9 @@ int main(void)
 	sample(&h, 5);
 	ok(is_rate(&h), "marks are of what is dirtied, from the first on");
 	outlook_free(h.o);
+
+	ok(downtime(0) >= 0 && fabs(downtime(100000000) - downtime(0) - 0.1) < 0.01,
+	   "the flush behind a reset is part of the downtime: %.3f s, %.3f s", downtime(0), downtime(100000000));
 
 	printf("1..%d\n", tests);
 	return failed != 0;
