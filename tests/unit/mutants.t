@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# migscope: host needs=qemu timeout=900
+# migscope: host needs=qemu timeout=1800
 #
 # A handful of the mutants, another one for every commit (all: make mutants), and
 # whether what is no kill is called so.
