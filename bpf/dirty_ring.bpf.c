@@ -41,7 +41,6 @@ int BPF_PROG(ms_ring_reset, struct kvm_dirty_ring *ring)
 	r->reset_events++;
 	r->reset_empty += !entries;
 	r->reset_entries += entries;
-	r->took = entries;
 	r->pushes += dirty - r->last_dirty;
 	r->fill[b]++;
 	ms_ring_peak(r, v, used);

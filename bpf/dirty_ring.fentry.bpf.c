@@ -40,31 +40,39 @@ int BPF_PROG(ms_ring_reset_fill, struct kvm *kvm, struct kvm_dirty_ring *ring)
 }
 
 SEC("fentry/kvm_dirty_ring_reset")
-int BPF_PROG(ms_ring_reset_begin)
+int BPF_PROG(ms_ring_reset_begin, struct kvm *kvm, struct kvm_dirty_ring *ring)
 {
-	ms_call_begin(0, MS_CALL_RING_RESET);
+	u64 tid = bpf_get_current_pid_tgid();
+	struct ms_call *before = bpf_map_lookup_elem(&ms_calls, &tid);
+	/* the ring before this one had entries: all are flushed at once */
+	bool more = before && before->op == MS_CALL_RING_FLUSH &&
+		    BPF_CORE_READ(ms_ring_vcpu(ring), vcpu_idx);
+
+	ms_call_begin(BPF_CORE_READ(ring, reset_index),
+		      more ? MS_CALL_RING_RESET_MORE : MS_CALL_RING_RESET);
 	return 0;
 }
 
 SEC("fexit/kvm_dirty_ring_reset")
 int BPF_PROG(ms_ring_reset_end, struct kvm *kvm, struct kvm_dirty_ring *ring)
 {
+	struct ms_config *config = ms_config_get();
 	u64 key = (u64)ring;
 	struct ms_ring_vm *v;
 	struct ms_call call;
 	struct ms_ring *r;
 
-	if (!ms_call_end(&call) || call.op != MS_CALL_RING_RESET)
+	if (!ms_call_end(&call) ||
+	    (call.op != MS_CALL_RING_RESET && call.op != MS_CALL_RING_RESET_MORE))
 		return 0;
 	r = bpf_map_lookup_elem(&ms_rings, &key);
 	v = r ? ms_ring_vm(r->vm) : NULL;
 	if (!v)
 		return 0;
 	ms_ring_walked(r, v, bpf_ktime_get_ns() - call.start_ns);
-	if (r->took)
-		v->walker = bpf_get_current_pid_tgid();
-	/* or there is another ring to walk over */
-	if (v->walker == bpf_get_current_pid_tgid())
+	if (config && config->ring_flush &&
+	    (call.op == MS_CALL_RING_RESET_MORE ||
+	     BPF_CORE_READ(ring, reset_index) != (u32)call.vm))
 		ms_call_begin(r->vm, MS_CALL_RING_FLUSH);
 	return 0;
 }
@@ -84,9 +92,7 @@ int BPF_PROG(ms_ring_flush_end)
 	if (!found || found->op != MS_CALL_RING_FLUSH || !ms_call_take(&call))
 		return 0;
 	v = ms_ring_vm(call.vm);
-	if (!v)
-		return 0;
-	v->walker = 0;
-	ms_ring_flushed(v, call.vm, bpf_ktime_get_ns() - call.start_ns);
+	if (v)
+		ms_ring_flushed(v, call.vm, bpf_ktime_get_ns() - call.start_ns);
 	return 0;
 }

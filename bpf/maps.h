@@ -46,12 +46,13 @@ struct {
 /* A call that is under way on a thread. */
 struct ms_call {
 	u64 start_ns;
-	u64 vm;			/* or device */
+	u64 vm;			/* or device; of a ring's reset its reset_index before */
 	u64 op;			/* enum ms_log_op, or one of these */
 };
 
 enum {
 	MS_CALL_RING_RESET = 0x100,
+	MS_CALL_RING_RESET_MORE,	/* and an earlier ring of the same call had entries */
 	MS_CALL_RING_FLUSH,
 	MS_CALL_IOTLB_ACCESS,
 	MS_CALL_IOTLB_MISSED,	/* the same, and what it asked for was missed */

@@ -53,7 +53,8 @@ int BPF_PROG(ms_iotlb_access_end, struct vhost_virtqueue *vq, int access, u64 ad
 	struct ms_iotlb_dev *v;
 	struct ms_call call;
 
-	if (!ms_call_take(&call))
+	if (!ms_call_take(&call) ||
+	    (call.op != MS_CALL_IOTLB_ACCESS && call.op != MS_CALL_IOTLB_MISSED))
 		return 0;
 	v = ms_iotlb_by_id(call.vm);
 	if (!v)

@@ -45,12 +45,10 @@ struct ms_ring {
 	__u64 thread;		/* bpf_get_current_pid_tgid() of its vCPU, from a full exit on; 0: not known */
 	__u32 pages_reset;	/* reset_index up to which the entries' pages were looked at */
 	__u32 pages_ns;		/* what that took in the reset under way */
-	__u32 took;		/* entries of the last reset */
-	__u32 unused;
 	__u64 fill[MS_FILL_BUCKETS];	/* peak fill at each reset event */
 };
 
-_Static_assert(sizeof(struct ms_ring) == 48 + 8 * (13 + MS_FILL_BUCKETS),
+_Static_assert(sizeof(struct ms_ring) == 48 + 8 * (12 + MS_FILL_BUCKETS),
 	       "ms_ring is shared with BPF");
 
 /*
@@ -87,7 +85,6 @@ struct ms_ring_vm {
 	struct ms_time_hist reset;	/* one value per reset event: walk of one ring */
 	__u64 flushes;		/* of the TLBs: at the end of a reset that changed something */
 	__u64 flush_ns;
-	__u64 walker;		/* bpf_get_current_pid_tgid() of who has to flush, where no event tells */
 	/* from our own events only */
 	__u64 windows;		/* groups of 64 gfns that the entries reset fell into */
 	__u64 mmu_calls;	/* calls into the MMU that they took */
@@ -102,7 +99,7 @@ struct ms_ring_vm {
 };
 
 _Static_assert(sizeof(struct ms_ring_vm) ==
-	       8 * (18 + MS_FILL_BUCKETS) + 2 * sizeof(struct ms_time_hist) + 16 +
+	       8 * (17 + MS_FILL_BUCKETS) + 2 * sizeof(struct ms_time_hist) + 16 +
 	       MS_RECENT * 16,
 	       "ms_ring_vm is shared with BPF");
 

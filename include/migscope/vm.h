@@ -83,7 +83,7 @@ struct ms_config {
 	__u32 iotlb_wakes;	/* vhost says itself how long a miss waited */
 	__u32 page_shift;
 	__u32 page_part;	/* of dirty pages one in 2^page_part is followed, if any are */
-	__u32 unused;
+	__u32 ring_flush;	/* the TLB flush behind a reset is waited for at its hook */
 	__u64 ends;		/* since when the end of a VM is hooked; 0: it is not */
 	__u64 build;		/* of whose programs they are: those of another are not taken over */
 	__u64 since_ns;		/* CLOCK_MONOTONIC when the first of them was attached */

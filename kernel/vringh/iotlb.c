@@ -110,6 +110,8 @@ static __always_inline void pass_begin(struct pass *pass)
 	if (vrh->use_va)
 		pagefault_disable();
 	pass->descs_begin = 0;
+	/* nor where a check is guessed past */
+	pass->descs = NULL;
 }
 
 static __always_inline void pass_end(struct pass *pass)

@@ -390,7 +390,7 @@ class Workload:
             for op, mode, of in waited for name, _, v in self.each(mode, self.at_most(of)) if name in known]]
         if harvest():
             out['fleet', 'Time spent in harvesting, by host'] = [self.of_host(self.both(
-                harvest(), f'rate(migscope_ring_reset_seconds_sum{{{self.theirs}}}{w}) + rate(migscope_ring_flush_seconds_total{{{self.theirs}}}{w}) or rate(migscope_dirty_log_sync_seconds_sum{{{self.theirs}}}{w})'))]
+                harvest(), f'rate(migscope_ring_reset_seconds_sum{{{self.theirs}}}{w}) + (rate(migscope_ring_flush_seconds_total{{{self.theirs}}}{w}) or 0 * rate(migscope_ring_reset_seconds_sum{{{self.theirs}}}{w})) or rate(migscope_dirty_log_sync_seconds_sum{{{self.theirs}}}{w})'))]
         return out
 
     def migrations(self, w):

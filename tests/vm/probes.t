@@ -41,7 +41,7 @@ without() {
 	case $1 in
 	ring_reset)	  echo '.vms[] | (.dirty_ring // {}) | has("pushes") or has("resets") or has("fill_at_reset") or has("used_max_entries")' ;;
 	ring_exit)	  echo '.vms[] | (.dirty_ring // {}) | has("full_exits") or has("stall")' ;;
-	ring_reset_begin|ring_reset_end) echo '.vms[] | (.dirty_ring // {}) | has("reset_walk")' ;;
+	ring_reset_begin|ring_reset_end) echo '.vms[] | (.dirty_ring // {}) | has("reset_walk") or has("flushes")' ;;
 	ring_flush_end)	  echo '.vms[] | (.dirty_ring // {}) | has("flushes") or has("flush_seconds")' ;;
 	ring_push)	  echo '.vms[] | (.dirty_ring // {}) | has("pushes_exact")' ;;
 	log_get_begin|log_get_end) echo '.vms[] | (.dirty_log // {}) | has("get") or has("bytes_unknown")' ;;

@@ -394,6 +394,7 @@ static void set_config(struct bpf_host *host, bool seeded)
 		return;
 	config.seeded = seeded;
 	config.stall_by_run = bpf_host_has(host, "vcpu_run");
+	config.ring_flush = bpf_host_hooks_flush(host);
 	config.iotlb_wakes = bpf_host_has(host, "iotlb_wake_event");
 	host_ends(host, &config, clock_seconds(CLOCK_MONOTONIC) * 1e9);
 	config.build = host_build();

@@ -353,6 +353,20 @@ bool bpf_host_has(const struct bpf_host *host, const char *probe)
 	return false;
 }
 
+bool bpf_host_has_itself(const struct bpf_host *host, const char *probe)
+{
+	const struct probe *p = host_probe((struct bpf_host *)host, probe);
+
+	return p && p->state == PROBE_ATTACHED;
+}
+
+bool bpf_host_hooks_flush(const struct bpf_host *host)
+{
+	return bpf_host_has_itself(host, "ring_flush_end") &&
+	       bpf_host_has_itself(host, "ring_reset_begin") &&
+	       bpf_host_has_itself(host, "ring_reset_end");
+}
+
 unsigned int bpf_host_page_part(const struct bpf_host *host)
 {
 	return host->opts->page_part;

@@ -99,6 +99,9 @@ double bpf_host_since(const struct bpf_host *host);
 const struct probe *bpf_host_probes(const struct bpf_host *host, size_t *n);
 /* Attached, itself or an event that does its work. */
 bool bpf_host_has(const struct bpf_host *host, const char *probe);
+bool bpf_host_has_itself(const struct bpf_host *host, const char *probe);
+/* The TLB flush behind a ring's reset is hooked, not told by an event: it needs the walks' hooks. */
+bool bpf_host_hooks_flush(const struct bpf_host *host);
 const struct kernel_info *bpf_host_kernel(const struct bpf_host *host);
 /* Of dirty pages one in 2^this is followed, if any are. */
 unsigned int bpf_host_page_part(const struct bpf_host *host);

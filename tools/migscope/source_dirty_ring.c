@@ -21,11 +21,8 @@ static void measures(const struct bpf_host *host, bool *measured)
 				     bpf_host_has(host, "vm_files");
 	measured[MEASURE_RING_RESET_TIME] = bpf_host_has(host, "ring_reset_begin") &&
 					    bpf_host_has(host, "ring_reset_end");
-	/* the hook has the end of the last walk from the others, and whether it took anything */
-	measured[MEASURE_RING_FLUSH] = bpf_host_has(host, "ring_flush_event") ||
-				       (bpf_host_has(host, "ring_flush_end") &&
-					bpf_host_has(host, "ring_reset_end") &&
-					bpf_host_has(host, "ring_reset"));
+	measured[MEASURE_RING_FLUSH] = bpf_host_has_itself(host, "ring_flush_event") ||
+				       bpf_host_hooks_flush(host);
 	measured[MEASURE_RING_RESET_WORK] = bpf_host_has(host, "ring_reset_done");
 	measured[MEASURE_RING_STALL_RUN] = bpf_host_has(host, "vcpu_run");
 	measured[MEASURE_RING_PAGES] = bpf_host_has(host, "ring_pages");

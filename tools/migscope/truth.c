@@ -56,10 +56,15 @@ static void within(struct compare *c, const char *what, struct json_object *trut
 }
 
 /* A reset that took nothing has nothing to flush. */
-static struct json_object *flushes(struct json_object *resets)
+static void same_flushes(struct compare *c, struct json_object *resets, __u64 ours)
 {
-	return resets ? json_object_new_uint64(json_object_get_uint64(at(resets, "calls")) -
-					       json_object_get_uint64(at(resets, "empty"))) : NULL;
+	struct json_object *truth = NULL;
+
+	if (resets)
+		truth = json_object_new_uint64(json_object_get_uint64(at(resets, "calls")) -
+					       json_object_get_uint64(at(resets, "empty")));
+	same(c, "TLB flushes", truth, ours);
+	json_object_put(truth);
 }
 
 static void same_fill(struct compare *c, struct json_object *truth, const __u64 *fill)
@@ -124,7 +129,7 @@ static void compare_ring(struct compare *c, const struct model *m, struct json_o
 	if (m->measured[MEASURE_RING_RESET_TIME])
 		within(c, "resets", at(at(t, "resets"), "seconds"), ms_ring_reset_ns(r));
 	if (m->measured[MEASURE_RING_FLUSH])
-		same(c, "TLB flushes", flushes(at(t, "resets")), r->flushes);
+		same_flushes(c, at(t, "resets"), r->flushes);
 	for (size_t i = 0; i < vm->vcpus; i++) {
 		__u64 id = vm->vcpu[i].ring.vcpu_id;
 
