@@ -72,20 +72,25 @@ struct pass {
 	size_t fault_len;
 	unsigned int faults;
 	bool fault_write;
-	/*
-	 * Until the lock is released: where descriptors are known to be, in the kernel's memory.
-	 * They begin at one of so many addresses.
-	 */
-	u64 descs_start;
-	u64 descs_begin;
+};
+
+/*
+ * One that walks over descriptors, and where they are known to be until the lock is released, in
+ * the kernel's memory: they begin at one of so many addresses. A chain of one needs none of it.
+ */
+struct desc_pass {
+	struct pass pass;
+	u64 start;
+	u64 begin;
 	void *descs;
+	/* the window of descriptors is where the last one was, all of it */
+	bool found;
 };
 
 static __always_inline void pass_init(struct pass *pass, struct vringh *vrh)
 {
 	pass->vrh = vrh;
 	pass->faults = 0;
-	pass->descs_start = 0;
 }
 
 static __always_inline void pass_begin(struct pass *pass)
@@ -109,9 +114,6 @@ static __always_inline void pass_begin(struct pass *pass)
 		pass->windows = &sets->interrupt[level - 1];
 	if (vrh->use_va)
 		pagefault_disable();
-	pass->descs_begin = 0;
-	/* nor where a check is guessed past */
-	pass->descs = NULL;
 }
 
 static __always_inline void pass_end(struct pass *pass)
@@ -338,13 +340,24 @@ static __always_inline int iotlb_put16(void *ctx, __virtio16 *to, __virtio16 val
 	return 0;
 }
 
-static __always_inline void know_descs(struct pass *pass)
+static __always_inline void desc_pass_begin(struct desc_pass *dp)
 {
-	const struct vhost_iotlb_window *window = &pass->windows->role[ROLE_DESC];
+	pass_begin(&dp->pass);
+	dp->start = 0;
+	dp->begin = 0;
+	/* nor where a check is guessed past */
+	dp->descs = NULL;
+	dp->found = false;
+}
 
-	pass->descs_start = window->start;
-	pass->descs_begin = window->span - (sizeof(struct vring_desc) - 2);
-	pass->descs = phys_to_virt(window->addr);
+static __always_inline void know_descs(struct desc_pass *dp)
+{
+	const struct vhost_iotlb_window *window = &dp->pass.windows->role[ROLE_DESC];
+
+	dp->found = false;
+	dp->start = window->start;
+	dp->begin = window->span - (sizeof(struct vring_desc) - 2);
+	dp->descs = phys_to_virt(window->addr);
 }
 
 static __always_inline int iotlb_get_desc(void *ctx, const struct vring_desc *from,
@@ -352,16 +365,23 @@ static __always_inline int iotlb_get_desc(void *ctx, const struct vring_desc *fr
 {
 	size_t len = sizeof(*desc);
 	struct pass *pass = ctx;
-	u64 off = (uintptr_t)from - pass->descs_start;
+	struct desc_pass *dp = container_of(pass, struct desc_pass, pass);
+	u64 off = (uintptr_t)from - dp->start;
 	void *base;
 	int err;
 
 	/* the others of a chain are close to its first */
-	if (likely(off < pass->descs_begin)) {
+	if (off >= dp->begin && dp->found) {
+		know_descs(dp);
+		off = (uintptr_t)from - dp->start;
+	}
+	if (off < dp->begin) {
 		trace_vhost_iotlb_hit(pass->vrh->iotlb, (uintptr_t)from, len, VHOST_MAP_RO);
-		off &= array_index_mask_nospec(off, pass->descs_begin);
-		base = pass->descs + off;
+		off &= array_index_mask_nospec(off, dp->begin);
+		base = dp->descs + off;
 	} else {
+		/* whatever comes of it may be less than a descriptor */
+		dp->found = false;
 		if (pass->vrh->use_va)
 			return copy_pieces(pass, ROLE_DESC, (uintptr_t)from, desc, sizeof(*desc),
 					   false);
@@ -371,7 +391,7 @@ static __always_inline int iotlb_get_desc(void *ctx, const struct vring_desc *fr
 		if (unlikely(len != sizeof(*desc)))
 			return copy_pieces(pass, ROLE_DESC, (uintptr_t)from, desc, sizeof(*desc),
 					   false);
-		know_descs(pass);
+		dp->found = true;
 	}
 	memcpy(desc, base, sizeof(*desc));
 	/* no second look at what can change meanwhile */
@@ -504,20 +524,22 @@ int vringh_getdesc_iotlb(struct vringh *vrh, struct vringh_kiov *riov, struct vr
 			 u16 *head, gfp_t gfp)
 {
 	struct vringh_kiov *full;
-	struct pass pass;
+	/* all that is read of it is set before; it is large to be zeroed for each chain */
+	struct desc_pass dp __uninitialized;
+	struct pass *pass = &dp.pass;
 	bool offered;
 	u16 taken = 0;
 	ssize_t ret;
 
 	if (WARN_ON_ONCE(!riov && !wiov))
 		return -EINVAL;
-	pass_init(&pass, vrh);
+	pass_init(pass, vrh);
 again:
-	pass_begin(&pass);
-	ret = ring_next_head(&pass, vrh, &iotlb_access, &taken);
+	desc_pass_begin(&dp);
+	ret = ring_next_head(pass, vrh, &iotlb_access, &taken);
 	offered = ret > 0;
 	if (likely(offered)) {
-		ret = ring_walk(&pass, vrh, &iotlb_access, taken, riov, wiov, &full);
+		ret = ring_walk(pass, vrh, &iotlb_access, taken, riov, wiov, &full);
 		/* this one is not offered again */
 		if (likely(ret != RING_FULL && ret != RING_ABSENT)) {
 			vrh->last_avail_idx++;
@@ -525,7 +547,7 @@ again:
 		}
 		ret = ret ?: 1;
 	}
-	pass_end(&pass);
+	pass_end(pass);
 
 	if (unlikely(ret == RING_FULL)) {
 		if (ring_iov_grow(full, gfp))
@@ -533,7 +555,7 @@ again:
 		goto again;
 	}
 	if (unlikely(ret == RING_ABSENT)) {
-		if (pass_fault_in(&pass, &ret))
+		if (pass_fault_in(pass, &ret))
 			goto again;
 		/* what is not there is the chain's, unless it is only that nobody waits for it */
 		if (offered && !fatal_signal_pending(current)) {
