@@ -430,6 +430,18 @@ static bool event_refused(const struct bpf_host *host)
 	return false;
 }
 
+/* Detaches @p, for the reason that @other is not attached. */
+static void leave_with(struct bpf_host *host, struct probe *p, const struct probe *other)
+{
+	size_t i = p - host->probe;
+
+	bpf_link__destroy(host->link[i]);
+	host->link[i] = NULL;
+	p->state = other->state;
+	p->err = other->err;
+	snprintf(p->why, sizeof(p->why), "%s", other->why);
+}
+
 /* A beginning without its end would only fill the map of calls. */
 static void drop_widows(struct bpf_host *host)
 {
@@ -442,14 +454,14 @@ static void drop_widows(struct bpf_host *host)
 			continue;
 		snprintf(name, sizeof(name), "%.*s_end", (int)(tail - p->name), p->name);
 		end = host_probe(host, name);
-		if (!end || end->state == PROBE_ATTACHED)
-			continue;
-		bpf_link__destroy(host->link[i]);
-		host->link[i] = NULL;
-		p->state = end->state;
-		p->err = end->err;
-		snprintf(p->why, sizeof(p->why), "%s", end->why);
+		if (end && end->state != PROBE_ATTACHED)
+			leave_with(host, p, end);
 	}
+	/* it waits for what the other two begin */
+	if (bpf_host_has_itself(host, "ring_flush_end") && !bpf_host_hooks_flush(host))
+		leave_with(host, host_probe(host, "ring_flush_end"),
+			   host_probe(host, bpf_host_has_itself(host, "ring_reset_end") ? "ring_reset_begin" :
+											  "ring_reset_end"));
 }
 
 /* A program holds its module for as long as it is loaded, attached or not. */
