@@ -587,6 +587,11 @@ static noinline size_t copy_pages(void *base, void *buf, size_t len, bool write,
 	return done;
 }
 
+/* sparse does not know it */
+#ifdef __CHECKER__
+#define __builtin_assume_aligned(p, align)	((void)(align), (p))
+#endif
+
 /* All of a page, where nothing has to be done about its beginning and its end. */
 static __always_inline size_t copy_page_of(void *base, void *buf, bool write)
 {
